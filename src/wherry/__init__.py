@@ -1,0 +1,3 @@
+"""wherry: a container engine in Python, compatible with Docker."""
+
+__version__ = "0.1.0"
