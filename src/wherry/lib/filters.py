@@ -32,7 +32,7 @@ class Filters:
             if name not in accepted:
                 raise InvalidArgument(f"invalid filter '{name}'")
 
-    def flag(self, name: str, default: bool) -> bool:
+    def flag(self, name: str, *, default: bool) -> bool:
         """A filter that is a boolean (``dangling=true``). Raises InvalidArgument for anything else."""
         values = self.get(name)
         if not values:

@@ -1,1 +1,1 @@
-"""Containers as processes: the OCI spec, the zygote that forks, the shim that stays, the init that becomes the program."""
+"""Containers as processes: the OCI spec, the zygote that forks, the shim that stays, the init that execs."""
