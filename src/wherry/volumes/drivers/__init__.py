@@ -1,0 +1,1 @@
+"""Volume drivers. ``local`` is the only one."""
