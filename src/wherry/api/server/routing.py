@@ -100,8 +100,11 @@ class Request(Protocol):
     async def hijack(self, content_type: str) -> Stream:
         """Answer 101 UPGRADED (or 200 with a raw stream where no upgrade was asked) and take the connection over."""
 
+    async def switch(self, headers: Mapping[str, str]) -> Stream:
+        """Answer 101 with ``headers`` (``Upgrade`` among them) and take the connection over: websocket, h2c."""
+
     async def gone(self) -> None:
-        """Returns when the client has hung up."""
+        """Returns when the client has hung up. After a hijack the handler is not cancelled: reads end, writes fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +158,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of a noun's URL table."""
+    """One line of a noun's URL table.
+
+    A handler is cancelled when its client hangs up; one that changes state and is soon done says ``uninterrupted`` and
+    runs to its end all the same.
+    """
 
     method: str
     pattern: str
     handler: Handler
     since: ApiVersion = ApiVersion(1, 24)
+    uninterrupted: bool = False
