@@ -1,0 +1,60 @@
+"""Processes named so that a reused process id cannot be mistaken: pidfd and start time. Imports os, signal."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+
+def start_time(pid: int) -> int:
+    """Clock ticks after boot at which ``pid`` started, field 22 of /proc/<pid>/stat; 0 if there is no such process."""
+    fields = stat_fields(pid)
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def stat_fields(pid: int) -> list[str]:
+    """/proc/<pid>/stat from field 3 (the state) on; empty if there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []
+    try:
+        text = os.read(fd, 4096)
+    except ProcessLookupError:
+        return []
+    finally:
+        os.close(fd)
+    # The command, field 2, may hold anything, even parentheses and spaces.
+    return text.rpartition(b")")[2].decode().split()
+
+
+def open_verified(pid: int, started: int) -> int | None:
+    """A pidfd of the process ``pid`` that started at ``started``; None if that process is gone.
+
+    Opened first and checked after: what the descriptor holds can no longer change.
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if start_time(pid) == started:
+        return fd
+    os.close(fd)
+    return None
+
+
+def send_signal(fd: int, number: int) -> bool:
+    """pidfd_send_signal(2); whether the process was still there."""
+    try:
+        signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def alive(fd: int) -> bool:
+    """Whether the process behind a pidfd runs; a zombie does not."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return not poller.poll(0)

@@ -1,0 +1,101 @@
+"""A request as the files of a bundle, see ``model``: the daemon writes them, a shim reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wherry.linux.capabilities import mask
+from wherry.runtime.errors import StartFailed
+from wherry.runtime.model import ExecRequest, LaunchRequest
+
+_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+# What an earlier run of the same container may have left.
+_STALE = ("shim.json", "exit.json", "shim.sock")
+
+
+def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
+    """config.json, launch.json and seccomp.bpf of a container. Raises StartFailed."""
+    launch = {
+        "id": request.id,
+        "root": asdict(request.root),
+        "stdio": asdict(request.stdio),
+        "log": asdict(request.log) if request.log else None,
+        "init": request.init,
+        "attach": attach,
+        **_identity(request, request.spec.get("process")),
+    }
+    return {"config.json": _encode(request.spec), "launch.json": _encode(launch), "seccomp.bpf": request.seccomp}
+
+
+def exec_files(request: ExecRequest, *, attach: bool) -> dict[str, bytes]:
+    """launch.json and seccomp.bpf of an exec. Raises StartFailed."""
+    launch = {
+        "id": request.id,
+        "container_pid": request.container_pid,
+        "container_bundle": str(request.container_bundle),
+        "process": request.process,
+        "stdio": asdict(request.stdio),
+        "log": None,
+        "attach": attach,
+        **_identity(request, request.process),
+    }
+    return {"launch.json": _encode(launch), "seccomp.bpf": request.seccomp}
+
+
+def write_bundle(bundle: Path, files: Mapping[str, bytes]) -> None:
+    """Put the files in the bundle's directory, 0700, and take away what an earlier run has left there.
+
+    Not fsynced: they are of no use after the machine's next start. Raises OSError.
+    """
+    bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in _STALE:
+        (bundle / name).unlink(missing_ok=True)
+    for name, data in files.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(bundle / name, flags, 0o600), "wb") as file:
+            file.write(data)
+
+
+def failure(payload: bytes) -> StartFailed:
+    """The error that a FAILED frame carries."""
+    fields = json.loads(payload)
+    return StartFailed(fields["code"], fields["message"], engine=fields["engine"])
+
+
+def cgroup_path(bundle: Path) -> str:
+    """The cgroup that a container's configuration names; empty without one."""
+    try:
+        spec = json.loads((bundle / "config.json").read_bytes())
+    except FileNotFoundError:
+        return ""
+    return str((spec.get("linux") or {}).get("cgroupsPath") or "")
+
+
+def _identity(request: LaunchRequest | ExecRequest, process: Any) -> dict[str, object]:
+    if not isinstance(process, dict) or not process.get("args"):
+        raise StartFailed(128, "args must not be empty")
+    return {
+        "user": request.user,
+        "group_add": request.group_add,
+        "seccomp": bool(request.seccomp),
+        "capabilities": _capabilities(process.get("capabilities")),
+    }
+
+
+def _capabilities(sets: Any) -> dict[str, int] | None:
+    """The five sets as the kernel's bits: a container's init has no table of names."""
+    if sets is None:
+        return None
+    try:
+        return {name: mask(sets.get(name) or ()) for name in _SETS}
+    except KeyError as error:
+        raise StartFailed(128, f"unknown capability {error}") from None
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

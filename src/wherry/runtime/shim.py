@@ -1,0 +1,127 @@
+"""The shim: parent of one container's first process, or of one exec. It outlives the daemon.
+
+    launch.json ──▶ start (``shim_start``, ``init``) ──▶ stdio until the end (``shim_io``) ──▶ exit.json
+
+Import budget: what the zygote imports, and nothing after the fork but zlib when a log is compressed. A shim keeps no
+state that the daemon cannot find again: shim.json says who it is, exit.json how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from wherry.linux import process, signals, sockets
+from wherry.linux.cgroups import CgroupError
+from wherry.linux.syscalls import close_from
+from wherry.runtime import compact_json, frames, shim_start
+from wherry.runtime.init_errors import StartError
+from wherry.runtime.shim_io import Peer, Streams
+from wherry.runtime.shim_log import JsonLogFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from wherry.linux.cgroups import Cgroups
+
+_CONNECTION = 3
+_ANSWER_TIMEOUT = 10.0
+
+
+def main(bundle: str, connection: int, cgroups: Cgroups | None) -> NoReturn:
+    """A forked zygote's whole further life."""
+    try:
+        peer = _settle(connection)
+        try:
+            log, child = _start(bundle, cgroups, peer)
+        except StartError as error:
+            peer.answer(frames.FAILED, error.encode(), _ANSWER_TIMEOUT)
+        except Exception as error:  # noqa: BLE001  nobody else can tell the daemon
+            text = f"{type(error).__name__}: {error}"
+            peer.answer(frames.FAILED, StartError(text).encode(), _ANSWER_TIMEOUT)
+        else:
+            _serve(bundle, cgroups, peer, log, child)
+    finally:
+        os._exit(0)
+
+
+def _settle(connection: int) -> Peer:
+    """Become a process of our own, with nothing of the zygote's but the connection."""
+    os.setsid()
+    process.set_name("wherry-shim")
+    process.set_subreaper()
+    os.chdir("/")
+    signals.handle(signals.SIGCHLD, signals.DEFAULT)
+    # Only SIGKILL ends a shim: what ends the daemon's service or terminal must not end containers.
+    for number in (signals.SIGHUP, signals.SIGINT, signals.SIGTERM, signals.SIGPIPE):
+        signals.handle(number, signals.IGNORE)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    if connection != _CONNECTION:
+        os.dup2(connection, _CONNECTION, inheritable=False)
+    close_from(_CONNECTION + 1)
+    return Peer(sockets.of(_CONNECTION))
+
+
+def _start(bundle: str, cgroups: Cgroups | None, peer: Peer) -> tuple[JsonLogFile | None, shim_start.Child]:
+    pid = os.getpid()
+    peer.send(frames.HELLO, frames.PID.pack(pid))
+    request = shim_start.read_json(f"{bundle}/launch.json")
+    log = None
+    if request.get("log"):
+        try:
+            log = JsonLogFile(request["log"])
+        except OSError as error:
+            raise StartError(f"failed to open the log: {error.strerror}: {error.filename}") from error
+    peer.subscribed = request["attach"]
+    return log, shim_start.start(bundle, request, cgroups, peer.alive)
+
+
+def _serve(bundle: str, cgroups: Cgroups | None, peer: Peer, log: JsonLogFile | None, child: shim_start.Child) -> None:
+    started = shim_start.read_file(f"{bundle}/shim.json")
+    peer.send(frames.STARTED, started)
+    streams = Streams(child, log, peer)
+    # After the program has been started: nobody waits for it.
+    streams.listen(
+        _listen(bundle), frames.pack(frames.HELLO, frames.PID.pack(os.getpid())) + frames.pack(frames.STARTED, started)
+    )
+    streams.run(lambda: _end_strays(cgroups, child))
+    status = {"code": streams.exit_code, "finished_at": streams.exit_time, "oom_killed": False}
+    if child.cgroup and cgroups is not None:
+        status["oom_killed"] = cgroups.oom_count(child.cgroup) > 0
+        with contextlib.suppress(CgroupError):
+            cgroups.remove(child.cgroup)
+    # Nothing of this run is left when the daemon hears of its end: it may start the same container again at once.
+    with contextlib.suppress(OSError):
+        os.unlink(f"{bundle}/shim.sock")
+    with contextlib.suppress(OSError):
+        os.rmdir(f"{bundle}/rootfs")
+    with contextlib.suppress(OSError):
+        shim_start.write_json(f"{bundle}/exit.json", status)
+    for each in streams.peers:
+        each.send(frames.EXIT, compact_json.dumps(status))
+    streams.finish()
+    if log is not None:
+        log.close()
+
+
+def _end_strays(cgroups: Cgroups | None, child: shim_start.Child) -> None:
+    """What a container leaves behind in a pid namespace that is not its own; the kernel ends it with one of its own."""
+    if child.cgroup and cgroups is not None and not child.own_pid_namespace:
+        with contextlib.suppress(CgroupError):
+            cgroups.kill(child.cgroup)
+
+
+def _listen(bundle: str) -> sockets.Socket:
+    """The socket at which a later daemon finds us; by descriptor, because a socket's path is short of 108 bytes."""
+    directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mask = os.umask(0o177)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("shim.sock", dir_fd=directory)
+        return sockets.listen(f"/proc/self/fd/{directory}/shim.sock")
+    finally:
+        os.umask(mask)
+        os.close(directory)
