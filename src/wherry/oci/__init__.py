@@ -1,0 +1,1 @@
+"""The OCI standards as frozen types: digests, references, image configs, manifests, indexes, the runtime spec."""

@@ -1,0 +1,190 @@
+"""The snapshotter: prepare, commit, remove, and what a container mounts. Only overlayfs is driven.
+
+``prepare`` and ``remove`` are on the path of ``docker run``: three mkdirs and one transaction, or one transaction; the
+files of what was removed go in a thread of this object's own, and what is left of them at a crash goes at start-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from wherry.lib.errors import Internal, NotFound
+from wherry.linux.trees import remove_tree, usage
+from wherry.snapshots.model import ACTIVE, COMMITTED, Also, NewLayer, Overlay, Records, SnapshotRow
+from wherry.snapshots.skeleton import build_skeleton
+
+logger = logging.getLogger(__name__)
+
+EXTRACT = "extract-"
+"""Prefix of the key of a layer being unpacked; none survives a start."""
+SKELETON = 0
+
+
+class Snapshots:
+    """The snapshots of one daemon, below ``root`` (made 0700 by ``recover``)."""
+
+    driver = "overlay2"
+
+    def __init__(self, root: Path, records: Records) -> None:
+        self._root = root
+        self._records = records
+        self._next = 1
+        self._removal = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-removal")
+
+    def recover(self) -> None:
+        """Bring directories and records together; call once, before anything else. Raises OSError."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chmod(self._root, 0o700)
+        build_skeleton(self._root / str(SKELETON) / "fs")
+        rows = self._records.rows()
+        self._records.forget_now([row.key for row in rows if row.key.startswith(EXTRACT)])
+        kept = {row.number: row for row in rows if not row.key.startswith(EXTRACT)}
+        names = os.listdir(self._root)
+        for entry in names:
+            if not entry.isdecimal() or (int(entry) not in kept and int(entry) != SKELETON):
+                self._removal.submit(self._delete, entry)
+        for row in kept.values():
+            if not os.path.isdir(self.directory(row.number)):
+                if row.kind == COMMITTED:
+                    logger.error("snapshot %s (layer %s) is missing", row.number, row.key)
+                else:
+                    self._make(row.number)
+        self._next = max([SKELETON, *kept, *(int(name) for name in names if name.isdecimal())]) + 1
+
+    async def close(self) -> None:
+        """Finish the removals under way."""
+        await asyncio.to_thread(self._removal.shutdown, wait=True)
+
+    # --- active snapshots -----------------------------------------------------------------------------------------
+
+    async def prepare(self, key: str, parent: str | None, also: Also | None = None) -> Overlay:
+        """Make the writable snapshot ``key`` on top of ``parent`` (a chain id, or None for an image without layers).
+
+        ``also`` is done in the same transaction. Raises NotFound for an unknown parent, Conflict for a known key.
+        """
+        number = self._next
+        self._next += 1
+        self._make(number)
+        try:
+            await self._records.insert(SnapshotRow(number=number, key=key, parent=parent, kind=ACTIVE), also)
+        except BaseException:
+            self._discard(number)
+            raise
+        return self._overlay(number, parent)
+
+    def overlay(self, key: str) -> Overlay:
+        """What to mount for the active snapshot ``key``. Raises NotFound."""
+        row = self._row(key)
+        if row.kind != ACTIVE:
+            raise Internal(f"snapshot {key} is a layer, which is not mounted by itself")
+        return self._overlay(row.number, row.parent)
+
+    async def remove(self, key: str, also: Also | None = None) -> None:
+        """Forget the snapshot ``key`` and delete its files; unknown is done already (``also`` is done all the same).
+
+        The files go soon afterwards. Raises Conflict while other snapshots stand on it.
+        """
+        row = await self._records.remove(key, also)
+        if row is not None:
+            self._discard(row.number)
+
+    async def usage(self, key: str) -> int:
+        """Bytes in the files of this snapshot alone. Raises NotFound."""
+        row = self._row(key)
+        if row.kind == COMMITTED:
+            return row.size
+        return await asyncio.to_thread(usage, f"{self.directory(row.number)}/fs")
+
+    # --- committed snapshots --------------------------------------------------------------------------------------
+
+    async def extract(self) -> tuple[str, str]:
+        """Begin a layer: its key for now, and the directory to fill. Ends with ``commit`` or ``remove``."""
+        key = EXTRACT + secrets.token_hex(8)
+        await self.prepare(key, None)
+        return key, self.upper(key)
+
+    async def commit(self, layers: Sequence[NewLayer], also: Also | None = None) -> None:
+        """Turn unpacked layers into committed ones, bottom first, in one transaction. Their files must be on disk.
+
+        A layer that somebody else has committed meanwhile is dropped.
+        """
+        await self._records.commit(layers, self._damaged(layers), also)
+        for layer in layers:
+            if self.exists(layer.key):
+                await self.remove(layer.key)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot ``key``."""
+        return self._records.get(key) is not None
+
+    def rows(self) -> list[SnapshotRow]:
+        """Every snapshot there is."""
+        return self._records.rows()
+
+    def intact(self, key: str) -> bool:
+        """Whether there is a snapshot ``key``, and its directory."""
+        row = self._records.get(key)
+        return row is not None and os.path.isdir(f"{self.directory(row.number)}/fs")
+
+    def chain(self, key: str | None) -> list[SnapshotRow]:
+        """The snapshot ``key`` and all below it, top first; empty for None."""
+        return self._records.chain(key) if key else []
+
+    def upper(self, key: str) -> str:
+        """The directory that holds this snapshot's own files. Raises NotFound."""
+        return f"{self.directory(self._row(key).number)}/fs"
+
+    def lowers(self, key: str | None) -> tuple[str, ...]:
+        """The directories of ``key`` and all below it, top first, without the skeleton."""
+        return tuple(f"{self.directory(row.number)}/fs" for row in self.chain(key))
+
+    def discard(self, numbers: list[int]) -> None:
+        """Delete the files of snapshots whose records are gone."""
+        for number in numbers:
+            self._discard(number)
+
+    # --- directories ----------------------------------------------------------------------------------------------
+
+    def directory(self, number: int) -> str:
+        """Where snapshot ``number`` lives."""
+        return f"{self._root}/{number}"
+
+    def _row(self, key: str) -> SnapshotRow:
+        row = self._records.get(key)
+        if row is None:
+            raise NotFound(f"no such snapshot: {key}")
+        return row
+
+    def _damaged(self, layers: Sequence[NewLayer]) -> set[str]:
+        return {layer.chain_id for layer in layers if self.exists(layer.chain_id) and not self.intact(layer.chain_id)}
+
+    def _overlay(self, number: int, parent: str | None) -> Overlay:
+        own = self.directory(number)
+        skeleton = f"{self.directory(SKELETON)}/fs"
+        return Overlay(lower=(*self.lowers(parent), skeleton), upper=f"{own}/fs", work=f"{own}/work")
+
+    def _make(self, number: int) -> None:
+        own = self.directory(number)
+        os.mkdir(own, 0o700)
+        os.mkdir(f"{own}/fs")
+        os.chmod(f"{own}/fs", 0o755)  # noqa: S103 (the container's root, whatever the daemon's umask)
+        os.mkdir(f"{own}/work", 0o700)
+
+    def _discard(self, number: int) -> None:
+        self._removal.submit(self._delete, str(number))
+
+    def _delete(self, name: str) -> None:
+        path = f"{self._root}/{name}"
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):
+                remove_tree(path)
+            else:
+                os.unlink(path)
+        except OSError as error:
+            logger.warning("snapshot %s is not removed, the next start tries again: %s", path, error)

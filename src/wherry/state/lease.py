@@ -1,0 +1,66 @@
+"""Leases: what an operation under way needs kept, though no image or container refers to it yet.
+
+A lease ends with its operation. None outlives the daemon, so start-up ends them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+
+from wherry.state.database import Database
+
+CONTENT = "content"
+SNAPSHOT = "snapshot"
+IMAGE = "image"
+
+
+class Lease:
+    """One operation's hold."""
+
+    def __init__(self, database: Database, identifier: str) -> None:
+        self._database = database
+        self.id = identifier
+
+    async def add(self, kind: str, keys: Iterable[str]) -> None:
+        """Keep the content, snapshots or images named ``keys`` while the lease lasts."""
+        rows = [(self.id, kind, key) for key in keys]
+        if rows:
+            await self._database.write(lambda connection: _insert(connection, rows))
+
+
+class Leases:
+    """The leases of one daemon."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextlib.asynccontextmanager
+    async def hold(self) -> AsyncIterator[Lease]:
+        """A lease for the length of a ``with`` block."""
+        lease = Lease(self._database, secrets.token_hex(8))
+        try:
+            yield lease
+        finally:
+            if self._database.read("SELECT 1 FROM lease WHERE id = ? LIMIT 1", (lease.id,)):
+                await self._database.write(lambda connection: _delete(connection, lease.id))
+
+    def recover(self) -> None:
+        """End the leases of a daemon that is no more."""
+        if self._database.read("SELECT 1 FROM lease LIMIT 1"):
+            self._database.write_now(lambda connection: connection.execute("DELETE FROM lease"))
+
+
+def held(connection: sqlite3.Connection, kind: str) -> set[str]:
+    """Every key of ``kind`` that some lease keeps."""
+    return {key for (key,) in connection.execute("SELECT key FROM lease WHERE kind = ?", (kind,))}
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[str, str, str]]) -> None:
+    connection.executemany("INSERT OR IGNORE INTO lease (id, kind, key) VALUES (?, ?, ?)", rows)
+
+
+def _delete(connection: sqlite3.Connection, identifier: str) -> None:
+    connection.execute("DELETE FROM lease WHERE id = ?", (identifier,))

@@ -1,0 +1,161 @@
+"""What an image archive holds, whichever tool made it: three layouts, one plan.
+
+    manifest.json          docker save (any age), skopeo docker-archive:, podman save
+    index.json             OCI image layout: skopeo oci-archive:, podman save --format oci-archive, buildx
+    repositories           docker before 1.10: see ``legacy``
+
+docker 25 and later writes the first two into one archive; like dockerd, the first is taken then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from wherry.lib.errors import InvalidArgument
+from wherry.oci.digest import encoded, parse_digest
+from wherry.oci.image import CONFIG_MAX, ParsedImage, parse_image
+from wherry.oci.index import IMAGE_NAME, REF_NAME, choose, parse_index
+from wherry.oci.manifest import INDEXES, MANIFEST_MAX, MANIFESTS, Descriptor, Platform, parse_manifest
+from wherry.oci.reference import Reference, parse_reference
+from wherry.transfer.legacy import read_legacy
+from wherry.transfer.members import Member, Members
+
+MANIFEST = "manifest.json"
+INDEX = "index.json"
+REPOSITORIES = "repositories"
+NESTING_MAX = 8
+
+
+class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """One image in manifest.json; paths are names of members."""
+
+    config: str
+    repo_tags: list[str] | None = None
+    layers: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedImage:
+    """One image of the archive: its config, its layers bottom first, its names."""
+
+    parsed: ParsedImage
+    layers: tuple[Member, ...]
+    names: tuple[Reference, ...]
+
+
+def read_plan(members: Members, platform: Platform) -> list[PlannedImage]:
+    """The images of an archive, those of ``platform`` where there is a choice. Raises InvalidArgument."""
+    if members.find(MANIFEST) is not None:
+        return _docker_archive(members)
+    if members.find(INDEX) is not None:
+        return _oci_layout(members, platform)
+    if members.find(REPOSITORIES) is not None:
+        found = read_legacy(members.read(REPOSITORIES, MANIFEST_MAX), members)
+        return [_planned(config, [members.get(layer) for layer in layers], names) for config, layers, names in found]
+    raise InvalidArgument("invalid archive: does not contain a manifest.json")
+
+
+def _docker_archive(members: Members) -> list[PlannedImage]:
+    try:
+        items = msgspec.json.decode(members.read(MANIFEST, MANIFEST_MAX), type=list[ManifestItem] | None)
+    except msgspec.DecodeError as error:
+        raise InvalidArgument(f"invalid manifest.json: {error}") from None
+    planned = []
+    for item in items or []:
+        config = members.read(item.config, CONFIG_MAX)
+        parsed = _parse(config)
+        names = item.layers or []
+        if len(names) != len(parsed.diff_ids):
+            raise InvalidArgument(
+                f"invalid manifest, layers length mismatch: expected {len(names)}, got {len(parsed.diff_ids)}"
+            )
+        layers = tuple(members.get(name) for name in names)
+        planned.append(PlannedImage(parsed=parsed, layers=layers, names=_names(item.repo_tags or [])))
+    return planned
+
+
+def _oci_layout(members: Members, platform: Platform) -> list[PlannedImage]:
+    index = parse_index(members.read(INDEX, MANIFEST_MAX))
+    # Several names of one image are several descriptors of one digest.
+    names: dict[str, list[Reference]] = {}
+    for descriptor in index.manifests:
+        manifest = _resolve(members, descriptor, platform, NESTING_MAX)
+        if manifest is not None:
+            names.setdefault(manifest.digest, []).extend(_annotated(descriptor))
+    if not names:
+        raise InvalidArgument(f"invalid archive: no image for {platform.os}/{platform.architecture} in {INDEX}")
+    return [_from_manifest(members, digest, tuple(found)) for digest, found in names.items()]
+
+
+def _resolve(members: Members, descriptor: Descriptor, platform: Platform, depth: int) -> Descriptor | None:
+    """The manifest that a descriptor leads to, through nested indexes."""
+    if descriptor.media_type in MANIFESTS:
+        return descriptor
+    if descriptor.media_type not in INDEXES or depth == 0:
+        return None
+    chosen = choose(parse_index(_blob(members, descriptor, MANIFEST_MAX)).manifests, platform)
+    return _resolve(members, chosen, platform, depth - 1) if chosen is not None else None
+
+
+def _from_manifest(members: Members, digest: str, names: tuple[Reference, ...]) -> PlannedImage:
+    manifest = parse_manifest(_blob(members, Descriptor(digest=digest), MANIFEST_MAX))
+    parsed = _parse(_blob(members, manifest.config, CONFIG_MAX))
+    if len(manifest.layers) != len(parsed.diff_ids):
+        raise InvalidArgument(
+            f"invalid manifest, layers length mismatch: expected {len(manifest.layers)}, got {len(parsed.diff_ids)}"
+        )
+    layers = tuple(_member(members, layer) for layer in manifest.layers)
+    return PlannedImage(parsed=parsed, layers=layers, names=names)
+
+
+def _planned(config: bytes, layers: Sequence[Member], names: Sequence[str]) -> PlannedImage:
+    return PlannedImage(parsed=_parse(config), layers=tuple(layers), names=_names(names))
+
+
+def _parse(config: bytes) -> ParsedImage:
+    parsed = parse_image(config)
+    if parsed.image.os not in ("", "linux"):
+        raise InvalidArgument(f"cannot load {parsed.image.os} image on linux")
+    return parsed
+
+
+def _blob(members: Members, descriptor: Descriptor, limit: int) -> bytes:
+    member = _member(members, descriptor)
+    return members.read(_path(descriptor.digest), min(limit, member.size))
+
+
+def _member(members: Members, descriptor: Descriptor) -> Member:
+    """The blob of a descriptor, checked against it. Raises InvalidArgument naming it."""
+    member = members.get(_path(descriptor.digest))
+    if member.digest != descriptor.digest:
+        raise InvalidArgument(f"blob {descriptor.digest} has the digest {member.digest}")
+    if descriptor.size and member.size != descriptor.size:
+        raise InvalidArgument(f"blob {descriptor.digest} has {member.size} bytes instead of {descriptor.size}")
+    return member
+
+
+def _path(digest: str) -> str:
+    return f"blobs/sha256/{encoded(parse_digest(digest))}"
+
+
+def _names(tags: Sequence[str]) -> tuple[Reference, ...]:
+    names = []
+    for tag in tags:
+        name = parse_reference(tag)
+        if not name.tag:
+            raise InvalidArgument(f'invalid tag "{tag}"')
+        names.append(name)
+    return tuple(names)
+
+
+def _annotated(descriptor: Descriptor) -> list[Reference]:
+    """The names in a descriptor's annotations. A lone word is a tag of nothing, as ``skopeo copy … oci:dir:tag``."""
+    annotations = descriptor.annotations or {}
+    name = annotations.get(IMAGE_NAME) or annotations.get(REF_NAME, "")
+    if not name or (IMAGE_NAME not in annotations and not set(name) & set(":/@")):
+        return []
+    reference = parse_reference(name).tagged()
+    return [reference] if reference.tag else []

@@ -1,0 +1,78 @@
+"""``docker load``: an archive of images, streamed in, into the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from wherry.oci.manifest import host_platform
+from wherry.oci.reference import Reference
+from wherry.transfer.layouts import PlannedImage, read_plan
+from wherry.transfer.members import Members, take_members
+from wherry.transfer.store import ImageStore
+from wherry.transfer.threads import through_pipe
+from wherry.transfer.unpack import Unpacker
+
+REPORT_S = 0.1
+"""Seconds between two reports on one layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProgress:
+    """A layer is being unpacked: bytes read, of so many."""
+
+    diff_id: str
+    current: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """An image is in the store. ``replaced``: names that led to another image before, and to which."""
+
+    image_id: str
+    names: tuple[Reference, ...]
+    replaced: dict[Reference, str]
+
+
+async def load_archive(store: ImageStore, chunks: AsyncIterator[bytes]) -> AsyncIterator[LayerProgress | Loaded]:
+    """Load every image of the archive that ``chunks`` is, one after the other.
+
+    Raises BadArchive, InvalidArgument, Internal. What was loaded before the fault stays, of the rest nothing does.
+    """
+    members = await through_pipe(chunks, lambda pipe: take_members(store.content, pipe))
+    try:
+        plan = await asyncio.to_thread(read_plan, members, host_platform())
+        async with Unpacker(store) as unpacker:
+            for planned in plan:
+                async for step in _load_one(unpacker, planned):
+                    yield step
+    finally:
+        await asyncio.to_thread(_discard, members)
+
+
+async def _load_one(unpacker: Unpacker, planned: PlannedImage) -> AsyncIterator[LayerProgress | Loaded]:
+    loop = asyncio.get_running_loop()
+    latest: dict[str, LayerProgress] = {}
+
+    def report(diff_id: str, current: int, total: int) -> None:
+        loop.call_soon_threadsafe(latest.__setitem__, diff_id, LayerProgress(diff_id, current, total))
+
+    work = asyncio.ensure_future(unpacker.image(planned.parsed, planned.layers, planned.names, report))
+    try:
+        while not work.done():
+            await asyncio.wait([work], timeout=REPORT_S)
+            for diff_id in list(latest):
+                yield latest.pop(diff_id)
+    finally:
+        if not work.done():
+            work.cancel()
+            await asyncio.wait([work])
+    arrival = work.result()
+    replaced = await unpacker.commit(arrival)
+    yield Loaded(image_id=arrival.image.id, names=planned.names, replaced=replaced)
+
+
+def _discard(members: Members) -> None:
+    members.discard()

@@ -1,0 +1,70 @@
+"""The JSON lines that a client shows while an image moves (Docker's jsonmessage)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from wherry.lib.ids import short
+
+_BAR = 50
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far it got, in bytes."""
+
+    current: int = 0
+    total: int = 0
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """One line."""
+
+    stream: str = ""
+    status: str = ""
+    progress_detail: Detail | None = None
+    progress: str = ""
+    id: str = ""
+    error_detail: dict[str, str] | None = None
+    error: str = ""
+
+
+def encode(message: Message) -> bytes:
+    """The line as it is sent."""
+    return msgspec.json.encode(message) + b"\r\n"
+
+
+def said(text: str) -> Message:
+    """A line to print as it is."""
+    return Message(stream=f"{text}\n")
+
+
+def failed(text: str) -> Message:
+    """The last line, when it went wrong after the status line had been sent."""
+    return Message(error_detail={"message": text}, error=text)
+
+
+def loading(diff_id: str, current: int, total: int) -> Message:
+    """A layer on its way into the store."""
+    return Message(
+        status="Loading layer",
+        progress_detail=Detail(current, total),
+        progress=_bar(current, total),
+        id=short(diff_id),
+    )
+
+
+def human_size(count: float) -> str:
+    """Bytes in powers of ten with four digits, as Docker's progress shows them."""
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count /= 1000
+        unit += 1
+    return f"{count:.4g}{_UNITS[unit]}"
+
+
+def _bar(current: int, total: int) -> str:
+    if total <= 0 or current > total:
+        return f"{human_size(current):>8}"
+    filled = int(current / total * 100) // 2
+    return f"[{'=' * filled}>{' ' * (_BAR - filled)}] {human_size(current):>8}/{human_size(total)}"

@@ -1,0 +1,138 @@
+"""Long blocking work beside the event loop, that ends when its caller is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from wherry.diff.errors import Stopped
+
+T = TypeVar("T")
+
+QUEUE_BYTES = 8 * 1024 * 1024
+
+
+async def interruptible(work: Callable[[threading.Event], T]) -> T:
+    """Run ``work`` in a thread. When cancelled, set its event and wait until it has let go of everything."""
+    stop = threading.Event()
+    thread = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([thread])
+        if not thread.cancelled():
+            thread.exception()  # read, so that it is not reported as lost
+        raise
+
+
+class Pipe:
+    """Bytes from the event loop to one thread, with back-pressure.
+
+    The loop side runs ``feed``; the thread side calls ``read``, and ``abandon`` when it wants no more.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ready = threading.Condition()
+        self._room = asyncio.Event()
+        self._chunks: deque[bytes] = deque()
+        self._current = memoryview(b"")
+        self._queued = 0
+        self._ended = False
+        self._broken = False
+        self._abandoned = False
+
+    async def feed(self, chunks: AsyncIterator[bytes]) -> None:
+        """Pass on every chunk, then the end; however this ends, the reader learns of it."""
+        try:
+            async for chunk in chunks:
+                await self._put(chunk)
+                if self._abandoned:
+                    return
+            self._finish(broken=False)
+        except BaseException:
+            self._finish(broken=True)
+            raise
+
+    async def _put(self, chunk: bytes) -> None:
+        with self._ready:
+            self._chunks.append(chunk)
+            self._queued += len(chunk)
+            full = self._queued > QUEUE_BYTES and not self._abandoned
+            if full:
+                self._room.clear()
+            self._ready.notify()
+        if full:
+            await self._room.wait()
+
+    def _finish(self, *, broken: bool) -> None:
+        with self._ready:
+            self._ended, self._broken = True, broken
+            self._ready.notify()
+
+    def read(self, size: int = QUEUE_BYTES, /) -> bytes:
+        """At most ``size`` bytes, waiting for some; empty at the end. Raises Stopped when the sender failed."""
+        if not self._current:
+            self._current = memoryview(self._next())
+        data, self._current = bytes(self._current[:size]), self._current[size:]
+        return data
+
+    def _next(self) -> bytes:
+        with self._ready:
+            while not self._chunks and not self._ended:
+                self._ready.wait()
+            if self._broken:
+                raise Stopped
+            if not self._chunks:
+                return b""
+            data = self._chunks.popleft()
+            self._queued -= len(data)
+            roomy = self._queued <= QUEUE_BYTES // 2
+        if roomy:
+            self._loop.call_soon_threadsafe(self._room.set)
+        return data
+
+    def abandon(self) -> None:
+        """The reader has failed or has enough: let the sender go."""
+        with self._ready:
+            self._abandoned = True
+            self._chunks.clear()
+            self._queued = 0
+        self._loop.call_soon_threadsafe(self._room.set)
+
+
+async def through_pipe(chunks: AsyncIterator[bytes], work: Callable[[Pipe], T]) -> T:
+    """Run ``work`` in a thread on the bytes of ``chunks``. Raises what either side raises, the thread's first."""
+    pipe = Pipe()
+
+    def run() -> T:
+        try:
+            return work(pipe)
+        finally:
+            pipe.abandon()
+
+    thread = asyncio.ensure_future(asyncio.to_thread(run))
+    try:
+        await pipe.feed(chunks)
+    except BaseException:
+        await asyncio.wait([thread])
+        failure = None if thread.cancelled() else thread.exception()
+        if failure is not None and not isinstance(failure, Stopped):
+            raise failure from None
+        raise
+    return await _outlast(thread)
+
+
+async def _outlast(thread: asyncio.Future[T]) -> T:
+    """The thread's result; when cancelled, only after it has ended (it reads what is queued, so it does)."""
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait([thread])
+        if not thread.cancelled():
+            thread.exception()
+        raise
