@@ -1,0 +1,1 @@
+"""``wherry container …``, one file per verb."""

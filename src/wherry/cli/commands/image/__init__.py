@@ -1,0 +1,1 @@
+"""``wherry image …``, one file per verb."""
