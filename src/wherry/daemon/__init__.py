@@ -1,0 +1,1 @@
+"""wherryd: settings, the composition root, listeners, start-up recovery and signals."""

@@ -11,7 +11,6 @@ from wherry.engine.system.sources import (
     ContainerSource,
     EventSource,
     ImageSource,
-    ImageUsage,
     Settings,
     VolumeSource,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "ContainerSource",
     "EventSource",
     "ImageSource",
-    "ImageUsage",
     "Settings",
     "System",
     "VolumeSource",

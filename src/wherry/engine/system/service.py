@@ -67,6 +67,14 @@ class System:
         self._limits: Limits = read_limits(cgroups)
         self._measuring = asyncio.Lock()
 
+    def swarm_state(self) -> str:
+        """What a ping says of the swarm: there is none yet."""
+        return "inactive"
+
+    def builder_version(self) -> str:
+        """What a ping says of the builder: there is none yet."""
+        return ""
+
     def info(self) -> SystemInfo:
         """Everything that ``docker info`` shows; waits for nothing."""
         settings, host, limits = self._settings, self._host, self._limits
@@ -161,7 +169,7 @@ class System:
     async def disk_usage(self, kinds: Collection[str] = KINDS) -> DiskUsage:
         """What is on disk, of the ``kinds`` asked for. One measurement at a time: it reads every directory."""
         async with self._measuring:
-            measured = await self._images.disk_usage() if "image" in kinds else None
+            measured = self._images.usage() if "image" in kinds else None
             containers = await self._containers.disk_usage() if "container" in kinds else None
             volumes = await self._volumes.usage() if "volume" in kinds else None
         return DiskUsage(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from wherry.engine.images import ImageUsage
 from wherry.wire.system import AddressPool
 from wherry.wire.volume import Volume
 
@@ -63,23 +64,13 @@ class ContainerSource(Protocol):
         """The summaries of all, with SizeRw and SizeRootFs, as ``GET /containers/json?all=1&size=1`` gives them."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageUsage:
-    """What images hold on disk."""
-
-    layers_size: int
-    """Bytes of all layers, each counted once."""
-    images: Sequence[Any]
-    """The summaries, with SharedSize and Containers."""
-
-
 class ImageSource(Protocol):
     """What images say."""
 
     def count(self) -> int:
         """How many images there are, with and without a tag."""
 
-    async def disk_usage(self) -> ImageUsage:
+    def usage(self) -> ImageUsage:
         """What they hold."""
 
 

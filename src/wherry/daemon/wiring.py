@@ -1,0 +1,164 @@
+"""The composition root: the only place that knows which object serves which protocol.
+
+Start-up goes from the bottom up, so that everything found on the machine is adopted or removed before the API opens;
+closing goes the other way.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import AsyncExitStack
+from ipaddress import IPv4Interface
+
+import wherry
+from wherry.api.routes import container as container_routes
+from wherry.api.routes import event as event_routes
+from wherry.api.routes import exec as exec_routes
+from wherry.api.routes import image as image_routes
+from wherry.api.routes import network as network_routes
+from wherry.api.routes import ping as ping_routes
+from wherry.api.routes import system as system_routes
+from wherry.api.routes import volume as volume_routes
+from wherry.api.server.app import Server
+from wherry.api.server.routing import Route
+from wherry.daemon.config import Config
+from wherry.engine.containers.context import Context, Settings
+from wherry.engine.containers.registry import Registry
+from wherry.engine.containers.execs import Execs
+from wherry.engine.containers.service import Containers
+from wherry.engine.containers.users import ImageUsers
+from wherry.engine.events import Events
+from wherry.engine.images import Images
+from wherry.engine.networks import Networks
+from wherry.engine.system import Settings as SystemSettings
+from wherry.engine.system import System, engine_id
+from wherry.engine.volumes import Volumes
+from wherry.linux.cgroups import open_hierarchy
+from wherry.linux.seccomp import ProfileCache
+from wherry.network.controller import NetworkController
+from wherry.network.model import NetworkConfig
+from wherry.runtime.host import read_host_facts
+from wherry.runtime.launcher import Launcher
+from wherry.state.container import ContainerTable
+from wherry.state.database import Database
+from wherry.state.schema import MIGRATIONS
+from wherry.transfer.store import ImageStore
+from wherry.wire.container import LogConfig
+
+API_VERSION = "1.50"
+MIN_API_VERSION = "1.24"
+
+
+class Daemon:
+    """A started daemon: the server to open sockets on, and everything behind it."""
+
+    def __init__(self, server: Server, stack: AsyncExitStack) -> None:
+        self.server = server
+        self._stack = stack
+
+    @classmethod
+    async def start(cls, config: Config) -> Daemon:
+        """Restore the state and make the server. Raises WherryError, OSError; nothing stays open then."""
+        async with AsyncExitStack() as stack:
+            server = Server(await _build(config, stack))
+            stack.push_async_callback(server.close)
+            return cls(server, stack.pop_all())
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Stop serving and let go of everything; running containers go on."""
+        await self._stack.aclose()
+
+
+async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
+    """Every noun's routes, on engines that are ready."""
+    database = Database(config.data_root / "state.db", MIGRATIONS)
+    stack.callback(database.close)
+    events = Events(database)
+    await events.start()
+    stack.push_async_callback(events.close)
+    store = ImageStore(config.data_root, database)
+    store.recover()
+    stack.push_async_callback(store.close)
+    volumes = Volumes(database, config.data_root / "volumes", events)
+    await volumes.recover()
+    launcher = Launcher()
+    await launcher.start()
+    stack.push_async_callback(launcher.close)
+    controller = NetworkController(_network_config(config), database, launcher, events)
+    await controller.start()
+    stack.push_async_callback(controller.close)
+    cgroups = open_hierarchy()
+    registry = Registry(ContainerTable(database))
+    registry.load()
+    images = Images(store, ImageUsers(registry), events)
+    context = Context(
+        settings=_settings(config),
+        host=read_host_facts(cgroups),
+        registry=registry,
+        images=images,
+        snapshots=store.snapshots,
+        volumes=volumes,
+        networks=controller,
+        events=events,
+        launcher=launcher,
+        cgroups=cgroups,
+        seccomp=ProfileCache(config.data_root / "seccomp"),
+    )
+    execs = Execs(context)
+    stack.push_async_callback(execs.close)
+    containers = Containers(context)
+    await containers.restore()
+    stack.push_async_callback(containers.close)
+    system = System(
+        _system_settings(config), cgroups=cgroups, containers=containers, images=images, volumes=volumes, events=events
+    )
+    return [
+        *container_routes.routes(containers),
+        *exec_routes.routes(execs),
+        *image_routes.routes(images),
+        *network_routes.routes(Networks(controller, containers, events)),
+        *volume_routes.routes(volumes),
+        *event_routes.routes(events),
+        *system_routes.routes(system),
+        *ping_routes.routes(system),
+    ]
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        data_root=config.data_root / "containers",
+        exec_root=config.exec_root,
+        cgroup_parent=f"/{config.name}",
+        log_config=LogConfig(type=config.log_driver, config=dict(config.log_opts)),
+        hostname=socket.gethostname(),
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+    )
+
+
+def _network_config(config: Config) -> NetworkConfig:
+    return NetworkConfig(
+        netns_dir=config.exec_root / "netns",
+        bridge=f"{config.name}0",
+        table=config.name,
+        bip=IPv4Interface(config.bip) if config.bip else None,
+        mtu=config.mtu,
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+    )
+
+
+def _system_settings(config: Config) -> SystemSettings:
+    return SystemSettings(
+        id=engine_id(config.data_root),
+        root=config.data_root,
+        version=wherry.__version__,
+        api_version=API_VERSION,
+        min_api_version=MIN_API_VERSION,
+        debug=config.debug,
+        labels=config.labels,
+        logging_driver=config.log_driver,
+    )
