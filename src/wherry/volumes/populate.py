@@ -12,7 +12,6 @@ A crash before the rename leaves an empty volume, one after it leaves what ``fin
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from wherry.lib.errors import InvalidArgument
 from wherry.linux import trees
-from wherry.linux.syscalls import check, libc
+from wherry.linux.syscalls import c_int, check, function
 
 POPULATING = "_populating"
 POPULATED = "_populated"
@@ -30,6 +29,8 @@ DEPTH_MAX = 128
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HIDDEN_ATTRIBUTES = ("trusted.overlay.", "user.overlay.")
 _CHUNK = 1 << 30
+
+_syncfs = function("syncfs", c_int)
 
 
 def copy_up(source: int, volume: str | os.PathLike[str]) -> bool:
@@ -76,7 +77,7 @@ def _stage(source: int, beside: Path) -> None:
     try:
         _Copy(target).directory(source, target, ())
         # One call for all files: a sync of each costs half a millisecond.
-        check(libc.syncfs(ctypes.c_int(target)), "syncfs", staging)
+        check(_syncfs(target), "syncfs", staging)
     except BaseException:
         trees.remove_tree(str(staging))
         raise

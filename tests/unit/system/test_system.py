@@ -12,7 +12,8 @@ import pytest
 
 from wherry.api.routes.system import disk_usage, info_for
 from wherry.api.server.routing import ApiVersion
-from wherry.engine.system import ContainerCounts, ImageUsage, Settings, System, engine_id
+from wherry.engine.images import ImageUsage
+from wherry.engine.system import ContainerCounts, Settings, System, engine_id
 from wherry.engine.system.host import proxy
 from wherry.engine.system.limits import Limits, read_limits
 from wherry.lib.errors import InvalidArgument
@@ -41,7 +42,7 @@ class Images:
     def count(self):
         return 3
 
-    async def disk_usage(self):
+    def usage(self):
         return ImageUsage(100, [{"Id": "sha256:1", "Size": 60}])
 
 

@@ -39,12 +39,12 @@ class Server:
         self._service.closing = True
         for listener in self._listeners:
             listener.close()
-        for member in list(self._service.members):
-            member.leave(streams=True)
-        await _settle(self._service.tasks, grace)
-        for task in self._service.tasks:
+        leaving = [member.leave() for member in list(self._service.members)]
+        tasks = {task for task in leaving if task is not None} | self._service.orphans
+        await _settle(tasks, grace)
+        for task in tasks:
             task.cancel()
-        await _settle(self._service.tasks, grace)
+        await _settle(tasks, grace)
         for member in list(self._service.members):
             member.abort()
         for listener in self._listeners:
@@ -56,6 +56,6 @@ class Server:
 
 
 async def _settle(tasks: Iterable[asyncio.Task[None]], seconds: float) -> None:
-    pending = list(tasks)
+    pending = [task for task in tasks if not task.done()]
     if pending:
         await asyncio.wait(pending, timeout=seconds)

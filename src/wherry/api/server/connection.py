@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._scanned = 0
         self._framing: Framing | None = None
         self._inbox = self._new_inbox()
+        self._inbox.end()
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -86,10 +87,14 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         if hijacked:
             self._inbox.end()
+            if self._task is not None:
+                self._service.orphan(self._task)
             return
         self._inbox.fail(ConnectionResetError("the client has hung up"))
-        if self._task is not None and self._exchange is not None and not self._exchange.uninterrupted:
-            self._task.cancel()
+        if self._task is not None and self._exchange is not None:
+            self._service.orphan(self._task)
+            if not self._exchange.uninterrupted:
+                self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -131,12 +136,13 @@ class Connection(asyncio.Protocol):
 
     # --- the server calls these
 
-    def leave(self, *, streams: bool) -> None:
+    def leave(self) -> asyncio.Task[None] | None:
         """See ``service.Member``."""
         if self._task is None:
             self._transport.close()
-        elif streams and self._exchange is not None and self._exchange.streaming:
+        elif self._exchange is not None and self._exchange.streaming:
             self._task.cancel()
+        return self._task
 
     def abort(self) -> None:
         """End now, whatever is under way."""
@@ -285,16 +291,16 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, head: Head) -> None:
         self._service.busy(self)
-        self._inbox = self._new_inbox()
         self._framing = head.framing
-        self._continue_due = head.expects_continue and head.framing is not None
-        self._mode = Mode.BUSY if head.framing is None else Mode.BODY
+        if head.framing is None:
+            self._mode = Mode.BUSY
+        else:
+            self._mode = Mode.BODY
+            self._inbox = self._new_inbox()
+            self._continue_due = head.expects_continue
         self._exchange = Exchange(self, head, self._inbox, self._service)
         self._task = self._loop.create_task(self._exchange.run())
-        self._service.own(self._task)
-        if head.framing is None:
-            self._inbox.end()
-        elif self._buffer:
+        if self._buffer and self._mode is Mode.BODY:
             data = bytes(self._buffer)
             self._buffer.clear()
             self._read_body(data)

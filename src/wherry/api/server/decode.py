@@ -72,7 +72,7 @@ def _converter(model: Hashable) -> Convert:
     return _build(inspect.type_info(model))
 
 
-def _build(info: inspect.Type) -> Convert:  # noqa: PLR0911 (one line a type)
+def _build(info: inspect.Type) -> Convert:
     if isinstance(info, inspect.Metadata):
         inner = _build(info.type)
         return _string_or_list(inner) if (info.extra or {}).get(STRING_OR_LIST) else inner
@@ -198,7 +198,7 @@ def _json_kind(raw: object, wanted: str) -> str:
     return {str: "string", list: "array", dict: "object"}.get(cast("Any", type(raw)), "null")
 
 
-def _go_name(info: inspect.Type) -> str:  # noqa: PLR0911 (one line a type)
+def _go_name(info: inspect.Type) -> str:
     if isinstance(info, inspect.Metadata):
         return _go_name(info.type)
     if isinstance(info, inspect.UnionType):

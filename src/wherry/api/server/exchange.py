@@ -23,7 +23,8 @@ from wherry.lib.errors import InvalidArgument, NotBuilt, NotFound, WherryError
 
 logger = logging.getLogger(__name__)
 
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
+_SLASHES = re.compile("//+")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -84,10 +85,7 @@ class Exchange:
 
     async def _handle(self) -> Response:
         head = self._head
-        bad = _BAD_ESCAPE.search(head.path)
-        if bad is not None:
-            raise InvalidArgument(f'invalid URL escape "{bad[0].decode("latin-1")}"')
-        named, path = split_version(unquote(head.path.decode("utf-8", "replace")))
+        named, path = split_version(_decoded(head.path))
         found, parameters = self._service.router.find(head.method, path)
         version = parse_version(named)
         if isinstance(found, Unbuilt):
@@ -180,3 +178,14 @@ class Exchange:
         self._keep = keep
         self._started = True
         return head
+
+
+def _decoded(path: bytes) -> str:
+    """The path as text, with repeated slashes as one. Raises InvalidArgument."""
+    text = path.decode("utf-8", "replace")
+    if "%" in text:
+        bad = _BAD_ESCAPE.search(text)
+        if bad is not None:
+            raise InvalidArgument(f'invalid URL escape "{bad[0]}"')
+        text = unquote(text)
+    return _SLASHES.sub("/", text) if "//" in text else text

@@ -69,6 +69,8 @@ class Inbox:
 
     def discard(self) -> None:
         """Throw away what is queued and what will come."""
+        if self._ended and not self._pieces and not self._held:
+            return
         self._pieces.clear()
         self._size = 0
         self._ended = True

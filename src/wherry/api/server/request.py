@@ -16,6 +16,8 @@ from wherry.lib.errors import InvalidArgument
 
 T = TypeVar("T")
 
+_NO_QUERY = QueryString("")
+
 
 class Wire(Protocol):
     """What a request needs of its connection."""
@@ -60,7 +62,7 @@ class HttpRequest:
     ) -> None:
         self.method: str = head.method
         self.path: Mapping[str, str] = path
-        self.query: Query = QueryString(head.query.decode("utf-8", "replace"))
+        self.query: Query = QueryString(head.query.decode("utf-8", "replace")) if head.query else _NO_QUERY
         self.headers: Mapping[str, str] = head.headers
         self.version: ApiVersion = version
         self._head = head

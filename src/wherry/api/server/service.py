@@ -13,8 +13,8 @@ from wherry.api.server.router import Router
 class Member(Protocol):
     """A connection as its server sees it."""
 
-    def leave(self, *, streams: bool) -> None:
-        """End when idle, else after the present answer; with ``streams`` answers without an end are cut."""
+    def leave(self) -> asyncio.Task[None] | None:
+        """End when idle, else after the present answer, whose task is returned; one without an end is cut."""
 
     def abort(self) -> None:
         """End now."""
@@ -29,7 +29,7 @@ class Service:
         self.limits = limits
         self.closing = False
         self.members: set[Member] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.orphans: set[asyncio.Task[None]] = set()
         self._idle: dict[Member, None] = {}
 
     def admit(self, member: Member) -> bool:
@@ -58,7 +58,7 @@ class Service:
         if member in self.members:
             self._idle[member] = None
 
-    def own(self, task: asyncio.Task[None]) -> None:
-        """Keep a request's task until it is done."""
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    def orphan(self, task: asyncio.Task[None]) -> None:
+        """Keep the task of a request whose client has gone until it is done."""
+        self.orphans.add(task)
+        task.add_done_callback(self.orphans.discard)
