@@ -1,7 +1,8 @@
 """The snapshotter: prepare, commit, remove, and what a container mounts. Only overlayfs is driven.
 
-``prepare`` and ``remove`` are on the path of ``docker run``: three mkdirs and one transaction, or one transaction; the
-files of what was removed go in a thread of this object's own, and what is left of them at a crash goes at start-up.
+``prepare`` and ``remove`` are on the path of ``docker run`` and take one transaction each: directories are made ahead
+(``spares``), the files of what was removed go in a thread of this object's own, and what a crash leaves of either goes
+at start-up.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
+import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +19,9 @@ from pathlib import Path
 from wherry.lib.errors import Internal, NotFound
 from wherry.linux.trees import remove_tree, usage
 from wherry.snapshots.model import ACTIVE, COMMITTED, Also, NewLayer, Overlay, Records, SnapshotRow
+from wherry.snapshots.probe import probe_overlay
 from wherry.snapshots.skeleton import build_skeleton
+from wherry.snapshots.spares import Spares, make_directories
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +38,17 @@ class Snapshots:
     def __init__(self, root: Path, records: Records) -> None:
         self._root = root
         self._records = records
-        self._next = 1
+        self._spares = Spares(root, 1)
         self._removal = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-removal")
 
     def recover(self) -> None:
-        """Bring directories and records together; call once, before anything else. Raises OSError."""
+        """Bring directories and records together; call once, before anything else.
+
+        Raises OSError, and Unavailable where overlayfs does not work.
+        """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self._root, 0o700)
+        probe_overlay(self._root)
         build_skeleton(self._root / str(SKELETON) / "fs")
         rows = self._records.rows()
         self._records.forget_now([row.key for row in rows if row.key.startswith(EXTRACT)])
@@ -54,11 +62,16 @@ class Snapshots:
                 if row.kind == COMMITTED:
                     logger.error("snapshot %s (layer %s) is missing", row.number, row.key)
                 else:
-                    self._make(row.number)
-        self._next = max([SKELETON, *kept, *(int(name) for name in names if name.isdecimal())]) + 1
+                    make_directories(self._root, row.number)
+        self._spares.close()
+        self._spares = Spares(
+            self._root, max([SKELETON, *kept, *(int(name) for name in names if name.isdecimal())]) + 1
+        )
+        self._spares.fill()
 
     async def close(self) -> None:
-        """Finish the removals under way."""
+        """Finish the removals under way, and remove what was made ahead."""
+        await asyncio.to_thread(self._spares.close)
         await asyncio.to_thread(self._removal.shutdown, wait=True)
 
     # --- active snapshots -----------------------------------------------------------------------------------------
@@ -66,11 +79,13 @@ class Snapshots:
     async def prepare(self, key: str, parent: str | None, also: Also | None = None) -> Overlay:
         """Make the writable snapshot ``key`` on top of ``parent`` (a chain id, or None for an image without layers).
 
-        ``also`` is done in the same transaction. Raises NotFound for an unknown parent, Conflict for a known key.
+        ``also`` is done in the same transaction. Raises NotFound for an unknown parent, Conflict for a known key,
+        Internal when there is no space left.
         """
-        number = self._next
-        self._next += 1
-        self._make(number)
+        try:
+            number = await self._spares.take()
+        except OSError as error:
+            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
         try:
             await self._records.insert(SnapshotRow(number=number, key=key, parent=parent, kind=ACTIVE), also)
         except BaseException:
@@ -104,10 +119,21 @@ class Snapshots:
     # --- committed snapshots --------------------------------------------------------------------------------------
 
     async def extract(self) -> tuple[str, str]:
-        """Begin a layer: its key for now, and the directory to fill. Ends with ``commit`` or ``remove``."""
+        """Begin a layer: its key for now, and the directory to fill. Ends with ``commit`` or ``abandon``."""
         key = EXTRACT + secrets.token_hex(8)
         await self.prepare(key, None)
         return key, self.upper(key)
+
+    async def abandon(self, key: str) -> None:
+        """Give up a layer that was begun. The files go first: the disk may be full, and the record needs space."""
+        row = self._records.get(key)
+        if row is None:
+            return
+        await asyncio.to_thread(self._delete, str(row.number))
+        try:
+            await self._records.remove(key, None)
+        except sqlite3.Error as error:
+            logger.warning("the record of snapshot %s stays until the next start: %s", row.number, error)
 
     async def commit(self, layers: Sequence[NewLayer], also: Also | None = None) -> None:
         """Turn unpacked layers into committed ones, bottom first, in one transaction. Their files must be on disk.
@@ -117,7 +143,7 @@ class Snapshots:
         await self._records.commit(layers, self._damaged(layers), also)
         for layer in layers:
             if self.exists(layer.key):
-                await self.remove(layer.key)
+                await self.abandon(layer.key)
 
     def exists(self, key: str) -> bool:
         """Whether there is a snapshot ``key``."""
@@ -168,13 +194,6 @@ class Snapshots:
         own = self.directory(number)
         skeleton = f"{self.directory(SKELETON)}/fs"
         return Overlay(lower=(*self.lowers(parent), skeleton), upper=f"{own}/fs", work=f"{own}/work")
-
-    def _make(self, number: int) -> None:
-        own = self.directory(number)
-        os.mkdir(own, 0o700)
-        os.mkdir(f"{own}/fs")
-        os.chmod(f"{own}/fs", 0o755)  # noqa: S103 (the container's root, whatever the daemon's umask)
-        os.mkdir(f"{own}/work", 0o700)
 
     def _discard(self, number: int) -> None:
         self._removal.submit(self._delete, str(number))

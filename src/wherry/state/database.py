@@ -51,13 +51,16 @@ class Database:
 
     def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """The same, waiting on the caller's thread: for start-up, before the API is open."""
-        self._writer.execute("BEGIN IMMEDIATE")
         try:
+            self._writer.execute("BEGIN IMMEDIATE")
             result = change(self._writer)
-        except BaseException:
-            self._writer.execute("ROLLBACK")
+            self._writer.execute("COMMIT")
+        except BaseException as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise _in_words(error, self._path) from error
             raise
-        self._writer.execute("COMMIT")
         return result
 
     def close(self) -> None:
@@ -65,6 +68,12 @@ class Database:
         self._writer_thread.shutdown(wait=True)
         self._reader.close()
         self._writer.close()
+
+
+def _in_words(error: sqlite3.OperationalError, path: Path) -> Internal:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return Internal(f"write {path}: no space left on device")
+    return Internal(f"write {path}: {error}")
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:

@@ -6,11 +6,14 @@ A lease ends with its operation. None outlives the daemon, so start-up ends them
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 
 from wherry.state.database import Database
+
+logger = logging.getLogger(__name__)
 
 CONTENT = "content"
 SNAPSHOT = "snapshot"
@@ -44,8 +47,16 @@ class Leases:
         try:
             yield lease
         finally:
-            if self._database.read("SELECT 1 FROM lease WHERE id = ? LIMIT 1", (lease.id,)):
-                await self._database.write(lambda connection: _delete(connection, lease.id))
+            await self._end(lease)
+
+    async def _end(self, lease: Lease) -> None:
+        if not self._database.read("SELECT 1 FROM lease WHERE id = ? LIMIT 1", (lease.id,)):
+            return
+        try:
+            await self._database.write(lambda connection: _delete(connection, lease.id))
+        except sqlite3.Error as error:
+            # The disk is full, most likely. What it keeps is kept until the next start, no more.
+            logger.warning("lease %s stays until the next start: %s", lease.id, error)
 
     def recover(self) -> None:
         """End the leases of a daemon that is no more."""

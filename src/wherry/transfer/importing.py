@@ -11,9 +11,10 @@ import msgspec
 from wherry.content import ContentStore
 from wherry.diff.compression import CHUNK
 from wherry.lib.clock import now_ns, rfc3339
+from wherry.lib.errors import Internal
 from wherry.oci.reference import Reference
 from wherry.transfer.load import Loaded
-from wherry.transfer.members import Member
+from wherry.transfer.members import Member, reason_of
 from wherry.transfer.store import ImageStore
 from wherry.transfer.threads import Pipe, through_pipe
 from wherry.transfer.unpack import Unpacker
@@ -59,11 +60,17 @@ def import_config(config: dict[str, Any], *, comment: str, architecture: str, os
 
 
 def _take(content: ContentStore, pipe: Pipe) -> Member:
-    blob = content.stage()
+    try:
+        blob = content.stage()
+    except OSError as error:
+        raise Internal(f"write: {reason_of(error)}") from error
     try:
         while data := pipe.read(CHUNK):
             blob.write(data)
         blob.done()
+    except OSError as error:
+        blob.discard()
+        raise Internal(f"write: {reason_of(error)}") from error
     except BaseException:
         blob.discard()
         raise

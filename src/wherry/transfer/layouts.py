@@ -27,6 +27,8 @@ MANIFEST = "manifest.json"
 INDEX = "index.json"
 REPOSITORIES = "repositories"
 NESTING_MAX = 8
+LAYERS_MAX = 125
+"""As in Docker's overlay2."""
 
 
 class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -119,6 +121,8 @@ def _parse(config: bytes) -> ParsedImage:
     parsed = parse_image(config)
     if parsed.image.os not in ("", "linux"):
         raise InvalidArgument(f"cannot load {parsed.image.os} image on linux")
+    if len(parsed.diff_ids) > LAYERS_MAX:
+        raise InvalidArgument("max depth exceeded")
     return parsed
 
 

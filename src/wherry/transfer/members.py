@@ -18,7 +18,7 @@ from wherry.diff.compression import Readable, Unpacked
 from wherry.diff.errors import BadArchive
 from wherry.diff.source import Source
 from wherry.diff.tar import LINK, REGULAR, SYMLINK, Entry, TarReader
-from wherry.lib.errors import InvalidArgument
+from wherry.lib.errors import Internal, InvalidArgument
 from wherry.oci.digest import Digest, digest_of
 
 SMALL = 256 * 1024
@@ -94,8 +94,13 @@ def open_member(member: Member) -> BinaryIO:
     return member.staged.open()
 
 
+def reason_of(error: OSError) -> str:
+    """Why the system refused, as Go says it."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
 def take_members(content: ContentStore, archive: Readable) -> Members:
-    """Read an archive, packed or not, to its end. Raises BadArchive, OSError; then nothing is left behind."""
+    """Read an archive, packed or not, to its end. Raises BadArchive, Internal; then nothing is left behind."""
     members = Members()
     try:
         unpacked = Unpacked(archive)
@@ -115,6 +120,9 @@ def take_members(content: ContentStore, archive: Readable) -> Members:
     except BadArchive as error:
         members.discard()
         raise BadArchive(TAR_FAULT + error.message) from None
+    except OSError as error:
+        members.discard()
+        raise Internal(f"{TAR_FAULT}write: {reason_of(error)}") from error
     except BaseException:
         members.discard()
         raise

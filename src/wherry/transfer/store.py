@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from wherry.content import ContentStore, Damage, Staged
 from wherry.lib.clock import now_ns
+from wherry.lib.errors import Internal
 from wherry.oci.digest import Digest
 from wherry.oci.reference import Reference
 from wherry.snapshots import NewLayer, Snapshots
@@ -27,6 +29,8 @@ from wherry.state.garbage import Garbage, collect
 from wherry.state.image import ImageDocument, ImageRecords
 from wherry.state.lease import Leases
 from wherry.state.snapshot import SnapshotRecords
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +81,10 @@ class ImageStore:
 
     async def commit(self, arrival: Arrival) -> Replaced:
         """Make the image known, with its names. Blobs and layers must be written; they are synced here."""
-        await asyncio.to_thread(self.content.sync)
         replaced = Replaced()
+        await self._blocking(self.content.sync)
         async with self._files:
-            sizes = await asyncio.to_thread(self.content.publish, arrival.blobs)
+            sizes = await self._blocking(lambda: self.content.publish(arrival.blobs))
 
             def change(connection: sqlite3.Connection) -> None:
                 content_state.record(connection, sizes)
@@ -103,6 +107,13 @@ class ImageStore:
                 await asyncio.to_thread(self.content.remove, garbage.blobs)
         self.snapshots.discard(garbage.numbers)
         return garbage
+
+    @staticmethod
+    async def _blocking(step: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(step)
+        except OSError as error:
+            raise Internal(f"image store: {error}") from error
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether a blob is recorded and whole."""

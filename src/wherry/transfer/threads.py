@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -23,10 +24,16 @@ async def interruptible(work: Callable[[threading.Event], T]) -> T:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait([thread])
-        if not thread.cancelled():
-            thread.exception()  # read, so that it is not reported as lost
+        await outlast(thread)
         raise
+
+
+async def outlast(thread: asyncio.Future[T]) -> BaseException | None:
+    """Wait until a thread that was told to stop has ended, however often the caller is cancelled; what it raised."""
+    while not thread.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([thread])
+    return None if thread.cancelled() else thread.exception()
 
 
 class Pipe:
@@ -118,21 +125,10 @@ async def through_pipe(chunks: AsyncIterator[bytes], work: Callable[[Pipe], T]) 
     thread = asyncio.ensure_future(asyncio.to_thread(run))
     try:
         await pipe.feed(chunks)
+        return await asyncio.shield(thread)
     except BaseException:
-        await asyncio.wait([thread])
-        failure = None if thread.cancelled() else thread.exception()
+        # Without a sender, or with all that it sent, the thread ends by itself.
+        failure = await outlast(thread)
         if failure is not None and not isinstance(failure, Stopped):
             raise failure from None
-        raise
-    return await _outlast(thread)
-
-
-async def _outlast(thread: asyncio.Future[T]) -> T:
-    """The thread's result; when cancelled, only after it has ended (it reads what is queued, so it does)."""
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        await asyncio.wait([thread])
-        if not thread.cancelled():
-            thread.exception()
         raise

@@ -23,7 +23,7 @@ from wherry.oci.reference import Reference
 from wherry.snapshots import NewLayer
 from wherry.state.image import ImageDocument, Layer
 from wherry.state.lease import CONTENT, SNAPSHOT, Lease
-from wherry.transfer.members import TAR_FAULT, Member, open_member
+from wherry.transfer.members import TAR_FAULT, Member, open_member, reason_of
 from wherry.transfer.store import Arrival, ImageStore
 from wherry.transfer.threads import interruptible
 
@@ -86,7 +86,7 @@ class Unpacker:
             for blob in self._staged:
                 blob.discard()
             for key in self._extracts:
-                await self._store.snapshots.remove(key)
+                await self._store.snapshots.abandon(key)
         finally:
             await self._stack.aclose()
 
@@ -164,7 +164,10 @@ class Unpacker:
         return None
 
     async def _put(self, data: bytes) -> Staged:
-        blob = await asyncio.to_thread(self._store.content.put, data)
+        try:
+            blob = await asyncio.to_thread(self._store.content.put, data)
+        except OSError as error:
+            raise Internal(f"write: {reason_of(error)}") from error
         self._staged.append(blob)
         return blob
 
@@ -183,8 +186,7 @@ class Unpacker:
         except BadArchive as error:
             raise BadArchive(TAR_FAULT + error.message) from None
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise Internal(f"{TAR_FAULT}write {diff_id}: {reason}") from error
+            raise Internal(f"{TAR_FAULT}write {diff_id}: {reason_of(error)}") from error
 
 
 def _tell(report: Report | None, diff_id: str, at: int, member: Member) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -306,8 +307,8 @@ async def test_containers_hold_their_image(images: Images, world: World) -> None
     for name, words in (
         (
             "a:1",
-            f'unable to remove repository reference "a:1" (must force) - container {"c" * 12} is using its referenced '
-            f"image {short}",
+            f'unable to remove repository reference "a:1" (must force) - container {"c" * 12} is using its '  # noqa: ISC004
+            f"referenced image {short}",
         ),
         (short, f"unable to delete {short} (must be forced) - image is being used by stopped container {'c' * 12}"),
     ):
@@ -331,7 +332,7 @@ async def test_a_forced_removal_leaves_the_containers_layers(images: Images, wor
     assert await removed(images, "a:1", force=True) == ["a:1", ident]
     assert images.get(ident) is None
     assert store.snapshots.overlay("container") == overlay
-    assert Path(overlay.lower[0], "a").read_text() == "1"
+    assert os.listdir(overlay.lower[0]) == ["a"]
 
 
 async def test_children_hold_their_parent_and_free_it(images: Images, store: ImageStore) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from wherry.transfer.store import ImageStore
 
 @contextlib.asynccontextmanager
 async def open_store(root: Path) -> AsyncIterator[ImageStore]:
-    root.mkdir(exist_ok=True)
+    os.makedirs(root, exist_ok=True)
     database = Database(root / "state.db", MIGRATIONS)
     store = ImageStore(root, database)
     store.recover()
@@ -97,12 +98,19 @@ def archive_of(manifest: object, **members: bytes) -> bytes:
 
 
 def leftovers(root: Path) -> dict[str, list[str]]:
-    """What lies in a store: blobs, half-staged files, snapshot directories."""
+    """What lies in a store: blobs, half-staged files, snapshot directories with something in them."""
     return {
         "blobs": sorted(path.name for path in (root / "content/blobs/sha256").iterdir()),
         "ingest": sorted(path.name for path in (root / "content/ingest").iterdir()),
-        "snapshots": sorted(path.name for path in (root / "snapshots").iterdir()),
+        "snapshots": sorted(path.name for path in (root / "snapshots").iterdir() if _filled(path)),
     }
 
 
 EMPTY = {"blobs": [], "ingest": [], "snapshots": ["0"]}
+
+
+def _filled(snapshot: Path) -> bool:
+    try:
+        return any((snapshot / "fs").iterdir())
+    except FileNotFoundError:
+        return False

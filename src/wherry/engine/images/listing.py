@@ -9,7 +9,7 @@ import msgspec
 
 from wherry.engine.images.catalog import Catalog
 from wherry.engine.images.model import ContainerUsers, ImageRecord, ImageUsage
-from wherry.engine.images.words import reference_matches, until_ns
+from wherry.engine.images.words import reference_matches
 from wherry.lib.filters import Filters, label_matches
 from wherry.oci.reference import Reference
 from wherry.snapshots import Snapshots

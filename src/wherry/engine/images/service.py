@@ -14,7 +14,7 @@ from wherry.engine.images.inspecting import image_history, inspect_image
 from wherry.engine.images.model import ContainerUsers, EventSink, ImageRecord, ImageUsage
 from wherry.engine.images.removal import Removal
 from wherry.lib.clock import now_ns
-from wherry.lib.errors import InvalidArgument, WherryError
+from wherry.lib.errors import InvalidArgument, NotFound, WherryError
 from wherry.lib.filters import Filters
 from wherry.oci.manifest import Platform, host_platform
 from wherry.oci.reference import Reference, parse_any, parse_reference
@@ -184,7 +184,12 @@ class Images:
         every: list[tuple[ImageRecord, Reference | None]] = []
         for record in self._catalog.all():
             every += [(record, name) for name in record.references if name.name == reference.name]
-        return every or [(self.resolve(text), None)]
+        if every:
+            return every
+        try:
+            return [(self.resolve(text), None)]
+        except NotFound:
+            raise NotFound(f"No such image: {text}") from None
 
     def _tell(self, image_id: str, action: str, name: str) -> None:
         record = self._catalog.get(image_id)

@@ -1,0 +1,44 @@
+"""Whether overlayfs works where the snapshots are: asked of the kernel, by mounting one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from wherry.lib.errors import Unavailable
+from wherry.linux.mounts import MNT_DETACH, mount, unmount
+from wherry.linux.trees import remove_tree
+
+PROBE = "probe"
+
+
+def probe_overlay(root: Path) -> None:
+    """Mount an overlay below ``root`` and put a file into it. Raises Unavailable with the reason and what to do.
+
+    It fails on an overlay (a container's own root, say), on file systems that cannot be an upper layer (NFS, FAT) and
+    where mounting is forbidden.
+    """
+    place = root / PROBE
+    with contextlib.suppress(OSError):
+        unmount(str(place / "merged"), MNT_DETACH)  # of a daemon killed in the middle of this
+    remove_tree(str(place))
+    directories = {name: place / name for name in ("lower", "upper", "work", "merged")}
+    for directory in directories.values():
+        directory.mkdir(parents=True)
+    try:
+        data = ",".join(f"{name}dir={_escaped(directories[name])}" for name in ("lower", "upper", "work"))
+        mount("overlay", str(directories["merged"]), "overlay", 0, data)
+        try:
+            os.close(os.open(directories["merged"] / "file", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
+        finally:
+            unmount(str(directories["merged"]), MNT_DETACH)
+    except OSError as error:
+        raise Unavailable(f"overlayfs does not work below {root}: {error}; put the data root on ext4 or xfs") from None
+    finally:
+        remove_tree(str(place))
+
+
+def _escaped(path: Path) -> str:
+    """A path as an overlay option takes it."""
+    return "".join(f"\\{char}" if char in "\\,:" else char for char in str(path))
