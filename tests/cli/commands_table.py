@@ -182,9 +182,9 @@ SAME = [
     "inspect -f '{{.State.Foo.Bar}}' {c}",
     "inspect -f '{{foo}}' {c}",
     "inspect -f '{{.Config.Env | join}}' {c}",
-    "inspect -f '{{join .Config.Env \",\"}} {{len .Config.Env}} {{printf \"%-5s|%3d|%q\" .Driver 7 .Path}}' {c}",
+    'inspect -f \'{{join .Config.Env ","}} {{len .Config.Env}} {{printf "%-5s|%3d|%q" .Driver 7 .Path}}\' {c}',
     "inspect -f '{{index .Config.Env 99}}' {c}",
-    "inspect -f '{{with .Config}}{{.Image}}{{end}} {{- \"x\" -}} {{/* c */}} {{eq .Driver \"overlay2\" | not}}' {c}",
+    'inspect -f \'{{with .Config}}{{.Image}}{{end}} {{- "x" -}} {{/* c */}} {{eq .Driver "overlay2" | not}}\' {c}',
     "inspect -f '{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Memory}} {{.Args}}' {c}",
     "inspect -f '{{split .Created \"T\"}} {{title .Driver}} {{upper .Platform}} {{println 1 2}}' {c}",
     "version -f '{{.Server.Version}} {{.Server.APIVersion}}'",
@@ -204,7 +204,7 @@ SAME = [
     "logs --since 2020-01-02T03:04:05 --until 2020-01-02 {x}",
     # events
     "events --since 1h --until 0s --filter container={x} --filter event=die",
-    "events --since 1h --until 0s --filter container={x} --filter event=die --format '{{.Type}} {{.Action}} {{.Actor.ID}}'",
+    "events --since 1h --until 0s -f container={x} -f event=die --format '{{.Type}} {{.Action}} {{.Actor.ID}}'",
     "events --since 1h --until 0s --filter container={x} --filter event=die --format json",
     "events --format '{{.Foo}}'",
     # doing

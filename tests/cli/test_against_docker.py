@@ -1,4 +1,4 @@
-"""The same command line through ``docker`` and through ``wherry``, on one daemon: same output, same errors, same exit code.
+"""The same command line through ``docker`` and ``wherry``, on one daemon: same output, same errors, same exit code.
 
 The daemon is $WHERRY_TEST_HOST or $DOCKER_HOST, real dockerd or wherryd; it must have busybox:latest.
 """
@@ -13,6 +13,7 @@ import sys
 import uuid
 
 import pytest
+
 from cli.commands_table import SAME
 
 DOCKER = shutil.which("docker")
@@ -47,11 +48,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT
 @pytest.fixture(scope="module", autouse=True)
 def things():
     """A running container, an exited one, a network and a volume."""
+    published = f"--label {LABEL} --label a.b-c=d -p 127.0.0.1::80 -p 127.0.0.1::53/udp --expose 7"
     made = [
         f"volume create --label {LABEL} {NAMES['v']}",
         f"network create --label {LABEL} {NAMES['n']}",
-        f"run -d --name {NAMES['c']} --label {LABEL} --label a.b-c=d -p 127.0.0.1::80 -p 127.0.0.1::53/udp --expose 7"
-        f" -v {NAMES['v']}:/data busybox sleep 3600",
+        f"run -d --name {NAMES['c']} {published} -v {NAMES['v']}:/data busybox sleep 3600",
         f"run -d --name {NAMES['x']} --label {LABEL} busybox sh -c 'echo one; echo two >&2; echo three; exit 7'",
         f"wait {NAMES['x']}",
     ]
@@ -159,7 +160,9 @@ def test_archives_travel():
     loaded = call(WHERRY, "load", stdin=None, input=saved.stdout)
     assert (loaded.returncode, loaded.stdout) == (0, b"Loaded image: busybox:latest\n")
     try:
-        imported = call(WHERRY, "import -c 'CMD [\"x\"]' -m note - wherry-test/imported:1", stdin=None, input=b"\0" * 10240)
+        imported = call(
+            WHERRY, "import -c 'CMD [\"x\"]' -m note - wherry-test/imported:1", stdin=None, input=b"\0" * 10240
+        )
         assert imported.returncode == 0
         assert imported.stdout.startswith(b"sha256:")
         seen = call(WHERRY, "inspect -f '{{.Comment}} {{.Config.Cmd}}' wherry-test/imported:1")

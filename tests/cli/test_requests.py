@@ -1,4 +1,4 @@
-"""``wherry create`` sends, for the same command line, the request that docker sends, and refuses what docker refuses."""
+"""``wherry create`` sends the request that docker sends for the same command line, and refuses what docker refuses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cli.recorder import Recorder
 from cli.requests_table import CREATES, REFUSED
 
@@ -38,7 +39,9 @@ def run(program, line, recorder, files, env=()):
     variables = {"PATH": os.environ["PATH"], "HOME": str(files), "DOCKER_HOST": recorder.host, **dict(env)}
     (files / "cid").unlink(missing_ok=True)
     recorder.requests.clear()
-    return subprocess.run(command, shell=True, capture_output=True, text=True, env=variables, cwd=files, timeout=30, check=False)
+    return subprocess.run(
+        command, shell=True, capture_output=True, text=True, env=variables, cwd=files, timeout=30, check=False
+    )
 
 
 def wherry():
@@ -90,7 +93,9 @@ def test_an_older_api_gets_what_it_knows(tmp_path, files):
 
 
 def test_proxies_of_the_configuration_become_variables(recorder, files, tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": {"httpProxy": "http://p", "noProxy": "x"}}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"proxies": {"default": {"httpProxy": "http://p", "noProxy": "x"}}})
+    )
     env = {"DOCKER_CONFIG": str(tmp_path)}
     run(DOCKER, "-e no_proxy=mine busybox", recorder, files, env)
     expected = settled(recorder.created())

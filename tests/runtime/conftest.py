@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.lab import BUSYBOX, Lab, processes_of
+from wherry.linux.cgroups import open_hierarchy
 
 
 @pytest.fixture(scope="session")
@@ -37,13 +38,14 @@ def lab(tmp_path: Path, busybox_root: Path) -> Iterator[Lab]:
     if os.geteuid() != 0 or not BUSYBOX.exists():
         pytest.skip("needs root and /bin/busybox")
     one = Lab(tmp_path, busybox_root)
+    cgroups = open_hierarchy()
+    cgroups.create(one.cgroup_parent)
     yield one
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(tmp_path) in line]
-    groups = [path for path in Path("/sys/fs/cgroup").glob(f"*{one.cgroup_parent}/*") if path.is_dir()]
-    groups += [path for path in Path(f"/sys/fs/cgroup{one.cgroup_parent}").glob("*") if path.is_dir()]
-    for parent in Path("/sys/fs/cgroup").glob(f"*{one.cgroup_parent}"):
-        if not groups:
-            parent.rmdir()
+    tops = [Path(hierarchy.at(one.cgroup_parent)) for hierarchy in cgroups.hierarchies]
+    groups = [path for top in tops for path in top.iterdir() if path.is_dir()]
+    if not groups:
+        cgroups.remove(one.cgroup_parent)
     assert mounts == []
     assert groups == []
     assert [path for path in tmp_path.rglob("rootfs") if path.is_dir()] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,6 +170,14 @@ def play(work: Coroutine[Any, Any, None], *, timeout: float = 60) -> None:
             await work
 
     asyncio.run(bounded())
+
+
+def exists(path: object) -> bool:
+    return os.path.exists(str(path))
+
+
+def run(*words: object) -> None:
+    subprocess.run([str(word) for word in words], check=True)
 
 
 def processes_of(directory: Path) -> list[int]:

@@ -16,7 +16,9 @@ def test_exec_joins_the_container(lab: Lab):
     async def work():
         async with launcher() as runtime:
             shim = await runtime.launch(lab.request("sleep", "100"), attach=False)
-            script = "hostname; cat /proc/1/comm; cat /proc/self/cgroup | cut -d: -f3 | sort -u; readlink /proc/self/cwd; exit 4"
+            script = (
+                "hostname; cat /proc/1/comm; cut -d: -f3 /proc/self/cgroup | sort -u; readlink /proc/self/cwd; exit 4"
+            )
             status, out, err = await finish(await runtime.exec(lab.exec_request(shim, "sh", "-c", script), attach=True))
             assert (status.code, err) == (4, b"")
             assert out.decode().splitlines() == ["lab", "sleep", "/", "/"]

@@ -3,13 +3,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from runtime.lab import CAPABILITIES, SETS, Lab, Output, finish, launcher, play
+from runtime.lab import CAPABILITIES, SETS, Lab, Output, exists, finish, launcher, play, run
 from wherry.runtime.launcher import StartFailed
 
 pytestmark = pytest.mark.root
@@ -58,6 +56,23 @@ def test_a_program_that_cannot_run_is_refused_in_runcs_words(lab: Lab, args, cod
                 await runtime.launch(lab.request(*args), attach=False)
             assert (caught.value.code, caught.value.message, caught.value.engine) == (code, message, False)
             assert not (lab.directory / "c/bundle/shim.json").exists()
+
+    play(work())
+
+
+def test_a_file_that_the_kernel_cannot_run_ends_the_container(lab: Lab):
+    """As under runc: started, and ended with the reason on its stderr."""
+    upper = lab.directory / "c/upper"
+    upper.mkdir(parents=True)
+    for name, text in (("data", "hello"), ("script", "#!/no/interpreter\n")):
+        (upper / name).write_text(text)
+        (upper / name).chmod(0o755)
+
+    async def work():
+        async with launcher() as runtime:
+            for name, reason in (("data", "exec format error"), ("script", "no such file or directory")):
+                status, _, err = await finish(await runtime.launch(lab.request(f"/{name}"), attach=True))
+                assert (status.code, err) == (1, f"exec /{name}: {reason}\n".encode())
 
     play(work())
 
@@ -200,7 +215,8 @@ def test_with_init_signals_are_forwarded_and_orphans_reaped(lab: Lab):
 
     async def work():
         async with launcher() as runtime:
-            script = "(sleep 0.1 &) ; sleep 0.4; cat /proc/1/comm; ps | grep -c '[Z] '; trap 'exit 9' TERM; echo up; sleep 100 & wait"
+            script = "(sleep 0.1 &); sleep 0.4; cat /proc/1/comm; cat /proc/[0-9]*/stat | cut -d' ' -f3 | grep -c Z;"
+            script += "trap 'exit 9' TERM; echo up; sleep 100 & wait"
             shim = await runtime.launch(lab.request("sh", "-c", script, init=True), attach=True)
             output = Output()
             await shim.subscribe(output)
@@ -208,6 +224,18 @@ def test_with_init_signals_are_forwarded_and_orphans_reaped(lab: Lab):
             await shim.signal(15)
             assert (await shim.wait()).code == 9
             assert output.streams[1].startswith(b"wherry-init\n0\n")
+
+    play(work())
+
+
+def test_process_1_of_ours_shows_nothing_of_the_host(lab: Lab):
+    """S1: with --init the interpreter is in the container; its root can neither trace it nor reach its files."""
+
+    async def work():
+        async with launcher() as runtime:
+            script = "tr -d '\\0' </proc/1/cmdline; echo; readlink /proc/1/exe || ls /proc/1/root || echo no"
+            _, out, _ = await finish(await runtime.launch(lab.request("sh", "-c", script, init=True), attach=True))
+            assert out == b"wherry-init\nno\n"
 
     play(work())
 
@@ -255,7 +283,7 @@ def test_bind_mounts_read_only_and_on_a_dangling_link(lab: Lab):
             script = "cat /data/file /far/away/file; touch /data/x 2>&1"
             _, out, _ = await finish(await runtime.launch(lab.request("sh", "-c", script, edit=mounts), attach=True))
             assert out == b"hello\nhello\ntouch: /data/x: Read-only file system\n"
-            assert not Path("/far").exists()
+            assert not exists("/far")
 
     play(work())
 
@@ -340,7 +368,7 @@ def test_shared_pid_namespaces(lab: Lab):
             status, out, _ = await finish(shim)
             own, left = map(int, out.split())
             assert (status.code, own) == (0, shim.pid)
-            assert not Path(f"/proc/{left}").exists()
+            assert not exists(f"/proc/{left}")
 
             first = await runtime.launch(lab.request("sleep", "100", name="first"), attach=False)
 
@@ -375,15 +403,22 @@ def test_resources_that_cannot_be_had_are_a_clear_error(lab: Lab):
     """A hard limit beyond the host's, a sysctl that does not exist, a missing mount source."""
 
     def cases():
-        yield "RLIMIT", lambda spec: spec["process"].update(
-            rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1 << 40, "hard": 1 << 40}]
+        yield (
+            "RLIMIT",
+            lambda spec: spec["process"].update(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1 << 40, "hard": 1 << 40}]),
         )
         yield "/proc/sys/net/foo: no such file", lambda spec: spec["linux"].update(sysctl={"net.foo": "1"})
-        yield "/no/such: no such file", lambda spec: spec["mounts"].append(
-            {"destination": "/x", "type": "bind", "source": "/no/such", "options": ["rbind"]}
+        yield (
+            "/no/such: no such file",
+            lambda spec: spec["mounts"].append(
+                {"destination": "/x", "type": "bind", "source": "/no/such", "options": ["rbind"]}
+            ),
         )
-        yield "inside /proc", lambda spec: spec["mounts"].append(
-            {"destination": "/proc/self/x", "type": "bind", "source": "/etc", "options": ["rbind"]}
+        yield (
+            "inside /proc",
+            lambda spec: spec["mounts"].append(
+                {"destination": "/proc/self/x", "type": "bind", "source": "/etc", "options": ["rbind"]}
+            ),
         )
 
     async def work():
@@ -391,7 +426,10 @@ def test_resources_that_cannot_be_had_are_a_clear_error(lab: Lab):
             for text, edit in cases():
                 with pytest.raises(StartFailed) as caught:
                     await runtime.launch(lab.request("true", edit=edit), attach=False)
-                assert text.replace("RLIMIT", "error setting rlimit type 7: operation not permitted") in caught.value.message
+                assert (
+                    text.replace("RLIMIT", "error setting rlimit type 7: operation not permitted")
+                    in caught.value.message
+                )
 
     play(work())
 
@@ -400,8 +438,8 @@ def test_shared_propagation_reaches_the_host(lab: Lab):
     """``rshared``: what the container mounts below the bind is seen outside; without it, it is not."""
     source = lab.directory / "source"
     (source / "below").mkdir(parents=True)
-    subprocess.run(["mount", "--bind", source, source], check=True)
-    subprocess.run(["mount", "--make-shared", source], check=True)
+    run("mount", "--bind", source, source)
+    run("mount", "--make-shared", source)
 
     def mounts(*options):
         def edit(spec):
@@ -421,12 +459,12 @@ def test_shared_propagation_reaches_the_host(lab: Lab):
                 assert (status.code, out, err) == (0, b"2\n", b"")
                 assert (source / "below/x").exists() is seen
                 if seen:
-                    subprocess.run(["umount", source / "below"], check=True)
+                    run("umount", source / "below")
 
     try:
         play(work())
     finally:
-        subprocess.run(["umount", source], check=True)
+        run("umount", source)
 
 
 def test_more_layers_than_a_page_of_names(lab: Lab):

@@ -41,6 +41,10 @@ asyncio.run(main())
 """
 
 
+def lines_of(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()
+
+
 def start_daemon(*requests) -> subprocess.Popen[bytes]:
     """A daemon of its own process that launches ``requests`` and then only waits to be killed."""
     arguments = [
@@ -94,7 +98,7 @@ def test_a_killed_daemon_leaves_containers_running_and_they_are_found_again(lab:
             await shim.write_stdin(b"it\n")
             assert (await shim.wait()).code == 5
             assert output.streams[1].endswith(b"got it\n")
-            lines = [json.loads(line)["log"] for line in Path(living.log.path).read_text().splitlines()]
+            lines = [json.loads(line)["log"] for line in lines_of(living.log.path)]
             assert lines == [f"line {n}\n" for n in range(40)] + ["got it\n"]
 
     play(work())
@@ -251,8 +255,49 @@ def test_the_interpreter_cannot_be_written_through_a_container(lab: Lab):
             os.kill(runtime.zygote_pid, signal.SIGKILL)
             await finish(await runtime.launch(lab.request("/evil"), attach=True))
             await asyncio.sleep(0.1)
-            with pytest.raises(OSError, match="Read-only file system|Text file busy"):
+            with pytest.raises(OSError, match=r"Read-only file system|Text file busy"):
                 os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
             os.close(fd)
+
+    play(work())
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [found for child in map(int, children) for found in (child, *descendants(child))]
+
+
+@pytest.mark.parametrize("patience", [0, 0.035, 0.2])
+@pytest.mark.parametrize("kill", [False, True])
+def test_the_spare_shim_goes_with_its_zygote(lab: Lab, kill, patience):
+    """Whether it was waiting, or only being forked."""
+
+    async def work():
+        async with launcher() as runtime:
+            await asyncio.sleep(patience)
+            spares = descendants(runtime.zygote_pid)
+            if patience == 0.2:
+                assert len(spares) == 2
+            if kill:
+                os.kill(runtime.zygote_pid, signal.SIGKILL)
+        async with asyncio.timeout(2):
+            while any(pidfd.stat_fields(pid)[:1] not in ([], ["Z"]) for pid in spares):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    play(work())
+
+
+def test_a_killed_spare_shim_is_not_missed(lab: Lab):
+    """The launch that would have used it forks one."""
+
+    async def work():
+        async with launcher() as runtime:
+            await asyncio.sleep(0.2)
+            for pid in descendants(runtime.zygote_pid):
+                os.kill(pid, signal.SIGKILL)
+            assert (await finish(await runtime.launch(lab.request("echo", "hi"), attach=True)))[1] == b"hi\n"
 
     play(work())

@@ -41,6 +41,8 @@ class App:
                 self._client = Client(self.host())
             except InvalidHost as error:
                 raise CliError(f"Failed to initialize: unable to resolve docker endpoint: {error}") from error
+            if self._client.address.host and (os.environ.get("DOCKER_TLS_VERIFY") or os.environ.get("DOCKER_TLS")):
+                raise CliError(f"{NAME}: TLS is not built yet")
         return self._client
 
     @property
@@ -97,6 +99,9 @@ def write(fd: int, data: bytes) -> None:
             view = view[os.write(fd, view) :]
     except BrokenPipeError:
         raise CliError("", 141) from None
+    except OSError as error:
+        name = {1: "/dev/stdout", 2: "/dev/stderr"}.get(fd, "file")
+        raise CliError(f"write {name}: {(error.strerror or '').lower()}") from error
 
 
 def is_terminal(fd: int) -> bool:

@@ -1,7 +1,7 @@
 """How a command fails.
 
 CliError          a message for stderr (empty: nothing to say) and the exit code
-└── UsageError    the command line makes no sense: the message ends with the usage, exit 125 for flags and 1 for arguments
+└── UsageError    the command line makes no sense: the message has the usage, exit 125 for flags, 1 for arguments
 """
 
 from __future__ import annotations

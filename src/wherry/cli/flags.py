@@ -4,8 +4,8 @@
     -n5, -n 5, -n=5     a short option with its value  --flag, --flag=false
     --                  ends the options
 
-An option is one row: name, short letter, kind, what it does. The kind decides how its text is read and what ``--help`` shows.
-Plain classes, no dataclasses: this file is loaded by every command, and ``dataclasses`` costs 15 ms.
+An option is one row: name, short letter, kind, what it does. The kind decides how its text is read and what ``--help``
+shows. Plain classes, no dataclasses: this file is loaded by every command, and ``dataclasses`` costs 15 ms.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Option:
 
     __slots__ = ("check", "default", "hidden", "kind", "name", "note", "os", "short", "since", "target", "usage")
 
-    def __init__(  # noqa: PLR0917  a table's columns
+    def __init__(
         self,
         name: str,
         short: str = "",
@@ -54,7 +54,7 @@ class Option:
         os: str = "",
         target: str = "",
     ) -> None:
-        """Columns: ``check`` names a reader in ``cli/values``, ``note`` a deprecation, ``target`` the option this is another name of."""
+        """``check`` names a reader in ``cli/values``, ``note`` a deprecation, ``target`` the option this stands for."""
         self.name = name
         self.short = short
         self.kind = kind
@@ -101,7 +101,6 @@ class Command:
 
     __slots__ = (
         "aliases",
-        "experimental",
         "interspersed",
         "long",
         "maximum",
@@ -125,7 +124,7 @@ class Command:
         aliases: str = "",
         long: str = "",
     ) -> None:
-        """``usage`` is what follows the command's name; ``maximum`` None is unbounded; ``run`` returns the exit code."""
+        """``usage`` follows the command's name; ``maximum`` None is unbounded; ``run`` returns the exit code."""
         self.run = run
         self.usage = usage
         self.short = short
@@ -158,11 +157,12 @@ class Command:
             complaint = f"requires at most {_arguments(high)}"
         program = path.partition(" ")[0]
         raise UsageError(
-            f"{program}: '{path}' {complaint}\n\nUsage:  {self.use_line(path)}\n\n{see} '{path} --help' for more information"
+            f"{program}: '{path}' {complaint}\n\nUsage:  {self.use_line(path)}\n\n"
+            f"{see} '{path} --help' for more information"
         )
 
 
-class HelpWanted(Exception):  # noqa: N818  not an error
+class HelpWanted(Exception):
     """The user asked for help; ``deprecated`` if by ``-h``."""
 
     def __init__(self, *, deprecated: bool) -> None:
@@ -192,26 +192,18 @@ def parse(
         word = rest.pop()
         if len(word) < 2 or word[0] != "-":
             parsed.args.append(word)
-            if interspersed:
-                continue
+            if not interspersed:
+                break
+        elif word == "--":
             break
-        if word == "--":
-            break
-        if word.startswith("--"):
+        elif word.startswith("--"):
             option, text = _long(word, long, rest)
             if option is None:
                 wanted = wanted or HelpWanted(deprecated=False)
-                continue
-            _set(parsed, option, text, warn)
-            continue
-        letters = word[1:]
-        while letters:
-            if letters[0] == "h" and "h" not in short:
-                wanted = wanted or HelpWanted(deprecated=True)
-                letters = letters[1:]
-                continue
-            option, text, letters = _short(letters, short, rest)
-            _set(parsed, option, text, warn)
+            else:
+                _set(parsed, option, text, warn)
+        else:
+            wanted = _letters(parsed, word[1:], short, rest, warn) or wanted
     rest.reverse()
     parsed.args += rest
     if parsed.values.get("help"):
@@ -219,6 +211,21 @@ def parse(
     if wanted is not None:
         raise wanted
     return parsed
+
+
+def _letters(
+    parsed: Parsed, letters: str, known: dict[str, Option], rest: list[str], warn: Callable[[str], None] | None
+) -> HelpWanted | None:
+    """Take in the short options of one word."""
+    wanted = None
+    while letters:
+        if letters[0] == "h" and "h" not in known:
+            wanted = HelpWanted(deprecated=True)
+            letters = letters[1:]
+        else:
+            option, text, letters = _short(letters, known, rest)
+            _set(parsed, option, text, warn)
+    return wanted
 
 
 def _long(word: str, known: dict[str, Option], rest: list[str]) -> tuple[Option | None, str]:
@@ -301,14 +308,12 @@ def _checked(option: Option, text: str) -> Any:
 
 
 def integer(text: str, *, unsigned: bool = False, bits: int = 64) -> int:
-    """A whole number as Go's strconv reads it with base 0: decimal, 0x, 0o, 0b. Raises ``ValueError`` with its words."""
+    """A whole number by Go's strconv with base 0: decimal, 0x, 0o, 0b. Raises ``ValueError`` with its words."""
     reader = "ParseUint" if unsigned else "ParseInt"
     digits = text[1:] if text[:1] in {"+", "-"} and not unsigned else text
+    octal = digits[:1] == "0" and digits.strip("_").isdigit() and len(digits) > 1
     try:
-        if not digits or not digits[0].isdigit():
-            raise ValueError(digits)
-        octal = digits[0] == "0" and digits.strip("_").isdigit() and len(digits) > 1
-        value = int(digits, 8 if octal else 0)
+        value = int(digits if digits[:1].isdigit() else "", 8 if octal else 0)
     except ValueError:
         raise ValueError(f'strconv.{reader}: parsing "{text}": invalid syntax') from None
     value = -value if text[0] == "-" else value

@@ -95,7 +95,7 @@ def _default(option: Option) -> str:
     default = option.default
     if option.kind == "map":
         return " (default map[])"
-    if option.kind in {"ulimit"} or option.check in {"weight_device", "rate_device", "iops_device"}:
+    if option.kind == "ulimit" or option.check in {"weight_device", "rate_device", "iops_device"}:
         return " (default [])"
     if option.kind == "string" and default:
         return f' (default "{default}")'

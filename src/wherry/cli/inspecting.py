@@ -54,14 +54,15 @@ _OMITTED: dict[str, dict[str, object]] = {
 
 
 _POINTERS = frozenset(
-    "Health Healthcheck IPAMConfig MemorySwappiness OomKillDisable PidsLimit Init StopTimeout Node SizeRw SizeRootFs "
-    "BindOptions VolumeOptions TmpfsOptions ImageOptions DriverConfig Error ConfigFrom ContainerConfig Platform Descriptor".split()
+    "Health Healthcheck IPAMConfig MemorySwappiness OomKillDisable PidsLimit Init StopTimeout Node SizeRw SizeRootFs"
+    " BindOptions VolumeOptions TmpfsOptions ImageOptions DriverConfig Error ConfigFrom ContainerConfig Platform"
+    " Descriptor".split()
 )
 _MAPS = frozenset(
-    "Annotations Config Containers DriverOpts ExposedPorts Labels Networks Options PortBindings Ports Status StorageOpt "
-    "Sysctls Tmpfs Volumes Data".split()
+    "Annotations Config Containers DriverOpts ExposedPorts Labels Networks Options PortBindings Ports Status StorageOpt"
+    " Sysctls Tmpfs Volumes Data".split()
 )
-"""In Go's structures a null is a nil pointer, a nil map or, anything else, a nil slice: templates see the difference."""
+"""A null in JSON is for Go a nil pointer, a nil map or, anything else, a nil slice: templates see the difference."""
 
 
 def inspect(app: App, names: list[str], template: str, fetch: Fetch) -> int:
@@ -108,6 +109,10 @@ def _rendered(template: Template, raw: bytes) -> str:
 
     try:
         return template.render(_filled(loads(raw))) + "\n"
+    except TemplateError:
+        pass  # as docker does: once with Go's structure, then with the JSON as it is, whose error is the one to show
+    try:
+        return template.render(loads(raw)) + "\n"
     except TemplateError as error:
         raise CliError(f"template parsing error: {error}") from error
 

@@ -26,8 +26,8 @@ SETTINGS = (
         "context",
         "c",
         "string",
-        "Name of the context to use to connect to the daemon (overrides DOCKER_HOST env var and default context set with"
-        ' "docker context use")',
+        "Name of the context to use to connect to the daemon (overrides DOCKER_HOST env var and default context set "
+        'with "docker context use")',
     ),
     Option("debug", "D", "bool", "Enable debug mode"),
     Option("host", "H", "list", "Daemon socket to connect to"),
@@ -45,9 +45,17 @@ SETTINGS = (
 
 def main() -> None:
     """Run the process's command line and end the process. Skipping the interpreter's tear-down saves 5 ms."""
-    code = run(sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(code)
+    _open_standard_descriptors()
+    os._exit(run(sys.argv[1:]))
+
+
+def _open_standard_descriptors() -> None:
+    """Whoever started us with stdin, stdout or stderr closed must not find our sockets under their numbers."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)  # the lowest free number is fd
 
 
 def run(argv: Sequence[str]) -> int:
@@ -213,11 +221,12 @@ def _help(words: list[str]) -> int:
     depth = 2 if words[0] in tree.GROUPS else 1
     if depth == 2 and len(words) == 1 and tree.GROUPS[words[0]][1]:
         return _group([*words, "--help"])
+    unknown = CliError(f"unknown help topic: {' '.join(words)}")
+    if len(words) != depth:
+        raise unknown
     try:
-        if len(words) != depth:
-            raise UsageError("")
         command = _load(words)
     except UsageError:
-        raise CliError(f"unknown help topic: {' '.join(words)}") from None
+        raise unknown from None
     write(1, texts.command(command, " ".join([NAME, *words])).encode())
     return 0

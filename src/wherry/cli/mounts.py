@@ -166,7 +166,7 @@ def split_volumes(specs: list[str]) -> tuple[list[str], dict[str, object]]:
 
 
 def _source(spec: str) -> str:
-    """The part before the target, empty for an anonymous volume. A letter and a colon are a Windows drive, as for docker."""
+    """The part before the target, empty for an anonymous volume. "c:" is a Windows drive, as it is for docker."""
     if not spec:
         raise ValueError("invalid empty volume spec")
     if len(spec) <= 2:

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 DEFAULT_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
@@ -27,7 +27,7 @@ class RawMode:
         self._fd = fd
         self._saved: list[Any] | None = None
 
-    def __enter__(self) -> RawMode:
+    def __enter__(self) -> Self:
         if not os.isatty(self._fd) or os.environ.get("NORAW"):
             return self
         import termios as t

@@ -1,7 +1,7 @@
 """Every command of docker 28: where ours live, and which are not built yet.
 
-A row is name → (short description, module:attribute under ``cli/commands``); an empty place is a command that is not built.
-Only the file of the command called is loaded.
+A row is name → (short description, module:attribute under ``cli/commands``); an empty place is a command that is not
+built. Only the file of the command called is loaded.
 """
 
 from __future__ import annotations

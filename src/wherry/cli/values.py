@@ -9,6 +9,7 @@ import os
 
 from wherry.cli.flags import integer
 from wherry.cli.format.units import ram_in_bytes
+from wherry.cli.pairs import pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def extra_host(text: str) -> str:
 
 
 def link(text: str) -> str:
-    """container or container:alias."""
+    """Container or container:alias."""
     if not text:
         raise ValueError("empty string specified for links")
     if text.count(":") > 1:
@@ -197,7 +198,7 @@ def attach(text: str) -> str:
 
 
 def cgroup_rule(text: str) -> str:
-    """type major:minor access, as "c 1:3 rwm"."""
+    """Type major:minor access, as "c 1:3 rwm"."""
     kind, _, rest = text.partition(" ")
     numbers, _, access = rest.partition(" ")
     major, colon, minor = numbers.partition(":")
@@ -326,21 +327,21 @@ def boolean(text: str) -> bool:
 
 
 def mount(text: str) -> dict[str, Any]:
-    """The API's Mount of type=bind,source=…"""  # noqa: D400
+    """The API's Mount of type=bind,source=…"""
     from wherry.cli.mounts import parse_mount
 
     return parse_mount(text)
 
 
 def network(text: str) -> dict[str, Any]:
-    """A network to join, by name or as name=…,alias=…,ip=…"""  # noqa: D400
+    """A network to join, by name or as name=…,alias=…,ip=…"""
     from wherry.cli.endpoints import parse_network
 
     return parse_network(text)
 
 
 def gpus(text: str) -> dict[str, Any]:
-    """The API's DeviceRequest of "all", "2" or driver=…,capabilities=…"""  # noqa: D400
+    """The API's DeviceRequest of "all", "2" or driver=…,capabilities=…"""
     request: dict[str, Any] = {"Driver": "", "Count": 0, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
     seen = set()
     for field in fields(text):
@@ -375,44 +376,3 @@ def _count(text: str) -> int:
         return _decimal(text)
     except ValueError:
         raise ValueError(f'invalid count ({text}): value must be either "all" or an integer: invalid syntax') from None
-
-
-def pairs(values: list[str]) -> dict[str, str]:
-    """{"a": "b"} of ["a=b"]."""
-    found = {}
-    for one in values:
-        name, _, value = one.partition("=")
-        found[name] = value
-    return found
-
-
-def read_pairs(files: list[str], given: list[str], *, environment: bool) -> list[str]:
-    """Lines of env or label files, then what was given. A name alone takes its value from our environment, or is left out."""
-    return [line for path in files for line in _pairs_of(path, environment=environment)] + given
-
-
-def _pairs_of(path: str, *, environment: bool) -> list[str]:
-    try:
-        with open(path, "rb") as file:
-            raw = file.read()
-    except OSError as error:
-        raise ValueError(f"open {path}: {(error.strerror or '').lower()}") from error
-    found = []
-    for number, data in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        try:
-            line = data.removesuffix(b"\r").decode().lstrip()
-        except UnicodeDecodeError:
-            shown = " ".join(str(byte) for byte in data)
-            raise ValueError(f"invalid env file ({path}): invalid utf8 bytes at line {number}: [{shown}]") from None
-        if not line or line[0] == "#":
-            continue
-        name, has_value, _ = line.partition("=")
-        if not name:
-            raise ValueError(f"invalid env file ({path}): no variable name on line '{line}'")
-        if " " in name or "\t" in name:
-            raise ValueError(f"invalid env file ({path}): variable '{name}' contains whitespaces")
-        if has_value:
-            found.append(line)
-        elif environment and name in os.environ:
-            found.append(f"{name}={os.environ[name]}")
-    return found

@@ -41,6 +41,12 @@ class Client:
         self._version = version or os.environ.get("DOCKER_API_VERSION", "").removeprefix("v")
         self._idle: Connection | None = None
 
+    def close(self) -> None:
+        """Close the idle connection; the client may be used again."""
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
+
     @property
     def version(self) -> str:
         """The API version in use; asks the daemon the first time."""
@@ -60,10 +66,9 @@ class Client:
     def _ping(self) -> dict[str, str]:
         for method in ("HEAD", "GET"):
             response = self._send(method, "/_ping", None, {})
-            response.read(_ERROR_LIMIT)
+            self._whole(response, _ERROR_LIMIT)
             if response.status < 400:
                 self.server = response.headers
-                self._rest(response)
                 return response.headers
         return {}
 
@@ -100,9 +105,7 @@ class Client:
     def raw(self, method: str, path: str, query: Query | None = None, body: object = None) -> bytes:
         """Send a request and return its answer's bytes."""
         response = self.request(method, path, query, body)
-        data = response.read()
-        self._rest(response)
-        return data
+        return self._whole(response)
 
     def call(self, method: str, path: str, query: Query | None = None, body: object = None) -> None:
         """Send a request whose answer says nothing."""
@@ -126,8 +129,12 @@ class Client:
         if payload is None:
             headers.pop("Content-Type", None)
         connection = self._connection()
-        connection.send(method, target, headers, payload)
-        return connection.answer(method)
+        try:
+            connection.send(method, target, headers, payload)
+            return connection.answer(method)
+        except BaseException:
+            connection.close()
+            raise
 
     def _connection(self) -> Connection:
         idle, self._idle = self._idle, None
@@ -146,9 +153,20 @@ class Client:
     def _checked(self, response: Response) -> Response:
         if response.status < 400:
             return response
-        body = response.read(_ERROR_LIMIT)
-        self._rest(response)
-        raise _refusal(response, body)
+        raise _refusal(response, self._whole(response, _ERROR_LIMIT))
+
+    def _whole(self, response: Response, limit: int = 1 << 62) -> bytes:
+        """Read the body; the connection is then idle, or closed if that failed or there was more."""
+        try:
+            data = response.read(limit)
+        except BaseException:
+            response.close()
+            raise
+        if len(data) > limit:
+            response.close()
+        else:
+            self._rest(response)
+        return data
 
 
 def _refusal(response: Response, body: bytes) -> ClientError:

@@ -2,7 +2,8 @@
 
 The standard library's client costs 60 ms to import. This one sends a request (with a body of known length, a file by
 ``sendfile`` or chunks), reads an answer (length, chunks, or until the end) piece by piece, and hands the socket over
-when the daemon switches protocols. ``_socket`` is the C half of ``socket``: the Python half costs 15 ms for nothing we use.
+when the daemon switches protocols. ``_socket`` is the C half of ``socket``: the Python half costs 15 ms and adds
+nothing that we use.
 """
 
 from __future__ import annotations

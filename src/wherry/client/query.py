@@ -19,8 +19,5 @@ def quote(text: str, also: bytes = b"") -> str:
 
 def urlencode(values: Mapping[str, str | Iterable[str]]) -> str:
     """``k=v&k=w`` in the order given; a list repeats its key."""
-    pairs = []
-    for key, value in values.items():
-        for one in (value,) if isinstance(value, str) else value:
-            pairs.append(f"{quote(key)}={quote(one)}")
-    return "&".join(pairs)
+    listed = ((key, (value,) if isinstance(value, str) else value) for key, value in values.items())
+    return "&".join(f"{quote(key)}={quote(one)}" for key, several in listed for one in several)

@@ -66,7 +66,7 @@ class Session:
         err: Callable[[bytes], None] | None,
         keys: bytes = b"",
     ) -> None:
-        """Give stdin's descriptor and where each output goes; None is not attached. ``keys`` detach (terminals only)."""
+        """Give stdin's descriptor and where outputs go; None is not attached. ``keys`` detach (terminals only)."""
         self._socket, self._first = connection
         self._source: Plain | Demultiplexer = Plain() if tty else Demultiplexer()
         self._stdin = stdin

@@ -20,6 +20,7 @@ from wherry.lib import ids
 from wherry.lib.clock import now_ns, rfc3339
 from wherry.lib.errors import Conflict, Internal, InvalidArgument, NotFound
 from wherry.lib.filters import Filters
+from wherry.lib.timespan import labels_match
 from wherry.state.database import Database
 from wherry.state.volume import VolumeRecord, VolumeTable
 from wherry.volumes.drivers.local import LocalDriver
@@ -312,7 +313,7 @@ class Volumes:
             for record in self._table.all()
             if (not filters.get("driver") or record.driver in filters.get("driver"))
             and _name_matches(filters.get("name"), record.name)
-            and _labels_match(filters, record.labels or {})
+            and labels_match(filters, record.labels or {})
             and (dangling is None or dangling is not bool(self.users(record.name)))
         ]
 
@@ -338,11 +339,6 @@ def _found(pattern: str, name: str) -> bool:
         return re.search(pattern, name) is not None
     except re.error:
         return False
-
-
-def _labels_match(filters: Filters, labels: Mapping[str, str]) -> bool:
-    """``label!`` excludes what has all the labels it names."""
-    return filters.labels(labels) and not (filters.get("label!") and filters.labels(labels, "label!"))
 
 
 def _prunes_all(filters: Filters) -> bool:

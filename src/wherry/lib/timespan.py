@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from wherry.lib.clock import now_ns, parse_timestamp
 from wherry.lib.errors import Internal, InvalidArgument
-from wherry.lib.filters import Filters, label_matches
+from wherry.lib.filters import Filters
 
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -50,5 +50,5 @@ def until_ns(filters: Filters) -> int | None:
 
 
 def labels_match(filters: Filters, labels: Mapping[str, str]) -> bool:
-    """Whether a prune's ``label`` and ``label!`` filters let ``labels`` through."""
-    return filters.labels(labels) and not any(label_matches(term, labels) for term in filters.get("label!"))
+    """Whether a prune's filters let ``labels`` through: ``label!`` excludes what has all the labels that it names."""
+    return filters.labels(labels) and not (filters.get("label!") and filters.labels(labels, "label!"))

@@ -34,6 +34,8 @@ def open_verified(pid: int, started: int) -> int | None:
 
     Opened first and checked after: what the descriptor holds can no longer change.
     """
+    if pid <= 0:
+        return None
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

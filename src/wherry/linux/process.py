@@ -45,6 +45,27 @@ def set_name(name: str) -> None:
     check(_prctl_text(PR_SET_NAME, name.encode()[:15], 0, 0, 0), "prctl PR_SET_NAME")
 
 
+def _argument_area() -> tuple[int, int]:
+    """Where our command line stands in memory: fields 48 and 49 of /proc/self/stat."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[45]), int(fields[46])
+
+
+_ARGUMENTS = _argument_area()
+
+
+def set_title(text: str) -> None:
+    """What ps and /proc/<pid>/cmdline show, as much as has room where the command line was; and ``set_name``.
+
+    A container with --init would else read the host's paths in /proc/1/cmdline.
+    """
+    set_name(text.partition(" ")[0])
+    start, end = _ARGUMENTS
+    title = text.encode()[: end - start - 1]
+    ctypes.memmove(start, title.ljust(end - start, b"\0"), end - start)
+
+
 def set_dumpable(value: int) -> None:
     """0: nobody but the kernel's root may trace the process or follow its /proc links."""
     _prctl("PR_SET_DUMPABLE", PR_SET_DUMPABLE, value)

@@ -41,7 +41,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
-IFLA_BRPORT_ISOLATED = 33
+IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
 VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NODAD = 0x02
@@ -114,11 +114,12 @@ def add_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, peer
     return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"create veth {name} for {peer}")
 
 
-def isolate_port(name: str) -> Message:
-    """Forbid a bridge port to exchange frames with the other isolated ports of its bridge."""
-    slave = nested(IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_ISOLATED, b"\1"))
+def set_port(name: str, *, hairpin: bool, isolated: bool) -> Message:
+    """A bridge port's manners: ``hairpin`` sends frames back where they came from, ``isolated`` ports do not meet."""
+    options = attribute(IFLA_BRPORT_MODE, bytes([hairpin])) + attribute(IFLA_BRPORT_ISOLATED, bytes([isolated]))
+    slave = nested(IFLA_INFO_SLAVE_DATA, options)
     body = _ifinfo() + text(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), slave)
-    return Message(RTM_NEWLINK, 0, body, f"isolate bridge port {name}")
+    return Message(RTM_NEWLINK, 0, body, f"set up bridge port {name}")
 
 
 def set_link(

@@ -136,7 +136,7 @@ def _decode(data: bytes) -> dict[str, Any]:
 def _refuse_unsupported(profile: dict[str, Any]) -> None:
     if profile.get("listenerPath") or profile.get("listenerMetadata"):
         raise InvalidArgument("seccomp profile: listenerPath (SCMP_ACT_NOTIFY) is not built yet")
-    for flag in _list(profile, "flags", "profile"):
+    for flag in _strings(profile, "flags", "profile"):
         if flag not in _FLAGS:
             raise InvalidArgument(f"seccomp profile: flag {flag!r} is not built yet")
 
@@ -233,7 +233,7 @@ def _filter(call: dict[str, Any], key: str, where: str) -> _Filter:
         if match is None:
             raise _bad(f'{place}: invalid kernel version: "{text}", expected "<kernel>.<major>"')
         kernel = (int(match[1]), int(match[2]))
-    return _Filter(tuple(_list(raw, "caps", place)), tuple(_list(raw, "arches", place)), kernel)
+    return _Filter(tuple(_strings(raw, "caps", place)), tuple(_strings(raw, "arches", place)), kernel)
 
 
 def _list(holder: dict[str, Any], key: str, where: str) -> list[Any]:
@@ -243,6 +243,13 @@ def _list(holder: dict[str, Any], key: str, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise _bad(f"{key} of {where} is not a list")
     return value
+
+
+def _strings(holder: dict[str, Any], key: str, where: str) -> list[str]:
+    values = _list(holder, key, where)
+    if not all(isinstance(value, str) for value in values):
+        raise _bad(f"{key} of {where} is not a list of strings")
+    return values
 
 
 def _integer(value: object, largest: int, where: str) -> int:

@@ -37,6 +37,7 @@ class PortRequest:
     protocol: str
     port: int
     host_ip: str
+    """Empty when none was named."""
     first: int = 0
     last: int = 0
 
@@ -54,13 +55,11 @@ def parse_port(text: str) -> tuple[int, str]:
 
 def validate_port_bindings(bindings: PortMap) -> None:
     """Refuse a ``HostConfig.PortBindings`` that cannot be carried out. Raises InvalidArgument."""
-    list(requests(bindings, (), publish_all=False, default_host=""))
+    list(requests(bindings, (), publish_all=False))
 
 
-def requests(
-    bindings: PortMap, exposed: Iterable[str], *, publish_all: bool, default_host: str
-) -> Iterator[PortRequest]:
-    """Every port to publish, in Docker's order: by container port, then as the user listed them."""
+def requests(bindings: PortMap, exposed: Iterable[str], *, publish_all: bool) -> Iterator[PortRequest]:
+    """Every port to publish, by container port, then as the user listed them. Raises InvalidArgument."""
     wanted: dict[tuple[int, str], Sequence[PortBinding]] = {}
     for spec, bound in bindings.items():
         wanted[parse_port(spec)] = bound or ()
@@ -71,7 +70,7 @@ def requests(
     for (port, protocol), listed in sorted(wanted.items(), key=lambda item: item[0]):
         for binding in listed:
             first, last = _host_range(binding.host_port)
-            host_ip = _host_ip(binding.host_ip) or default_host
+            host_ip = _host_ip(binding.host_ip)
             yield PortRequest(protocol=protocol, port=port, host_ip=host_ip, first=first, last=last)
 
 
@@ -150,6 +149,12 @@ class PortTable:
         held = self._held.pop(owner, [])
         _close(held)
         return tuple(entry for entry, _ in held)
+
+    def rename(self, owner: str, new_owner: str) -> None:
+        """Give an endpoint's ports to another one."""
+        held = self._held.pop(owner, [])
+        if held:
+            self._held.setdefault(new_owner, []).extend(held)
 
     def close(self) -> None:
         """Let go of everything."""

@@ -4,6 +4,7 @@ The shim forks; the child runs one of the two lines below. They talk over a SOCK
 
     child → shim                                            shim → child
     ─────────────────────────────────────────────────────   ────────────────────────────────────────────────
+                                                            bundle + [stdio]   only to a child forked ahead
     "T" + [master]    the terminal it has opened            "G"   shim.json is on disk, the cgroup has its limits
     "R"               the program comes next
     {"code", …}       it failed, see ``init_errors``; last
@@ -16,6 +17,7 @@ import os
 
 from wherry.linux import namespaces, process, signals, sockets
 from wherry.linux.cgroups import CgroupError
+from wherry.runtime.bundle_files import read_file, read_json
 from wherry.runtime.init_errors import NoProgram, StartError, Step
 from wherry.runtime.init_program import CHANNEL, Program
 from wherry.runtime.init_root import Root, detach_from_host
@@ -26,49 +28,73 @@ if TYPE_CHECKING:
 
     from wherry.linux.cgroups.base import Cgroups
 
+    Stdio = tuple[int, ...]
+
 GO = b"G"
 TERMINAL = b"T"
+_MESSAGE_LIMIT = 4096
 
-# The pid namespace is the shim's business: it concerns the caller's children, not the caller.
-_ENTERED = ("user", "mount", "uts", "ipc", "network", "cgroup")
+# What an exec enters. The pid namespace is the shim's business: it concerns the caller's children, not the caller.
+_ENTERED = ("mount", "uts", "ipc", "network", "cgroup")
 
 
 class Plan:
-    """What the shim hands its child, all of it read before the fork."""
+    """What the shim hands its child."""
 
-    def __init__(
-        self, *, request: dict[str, Any], spec: dict[str, Any], bundle: str, seccomp: bytes, cgroups: Cgroups | None
-    ) -> None:
-        self.request = request
-        self.spec = spec
-        """config.json; of an exec only ``process``."""
+    def __init__(self, bundle: str, request: dict[str, Any], cgroups: Cgroups | None) -> None:
         self.bundle = bundle
-        self.seccomp = seccomp
+        self.request = request
+        """launch.json."""
         self.cgroups = cgroups
         self.cgroup_path = ""
+        """The group to enter; empty for none."""
         self.container = -1
         """Exec: a pidfd of the container's first process."""
-        self.namespaces: dict[str, int] = {}
-        """Launch: namespaces to join, by type; the others that config.json lists are new."""
-        self.new_namespaces = 0
+        self.oom_score_adj: int | None = None
+        """Exec: the container's."""
 
 
-def main(plan: Plan, channel_fd: int, stdio: tuple[int, int, int] | None) -> NoReturn:
-    """The child's whole life before the program. ``stdio`` are its pipes, None with a terminal."""
+def main(channel_fd: int, plan: Plan, stdio: Stdio) -> NoReturn:
+    """The child's whole life before the program. ``stdio`` are its pipes, empty with a terminal."""
     try:
-        # In the shim this number is the daemon's connection; what is above it goes when the program is entered.
-        os.dup2(channel_fd, CHANNEL, inheritable=False)
-        channel = sockets.of(CHANNEL)
-        try:
-            _start(plan, channel, stdio)
-        except StartError as error:
-            channel.send(_in_context(plan, error).encode())
-        except OSError as error:
-            channel.send(_in_context(plan, StartError(str(error))).encode())
-        except Exception as error:  # noqa: BLE001  whatever it is, the user must hear of it: nobody else is left to tell
-            channel.send(StartError(f"{type(error).__name__}: {error}").encode())
+        channel = _guard(channel_fd)
+        _report(plan, channel, stdio)
     finally:
         os._exit(1)
+
+
+def wait(channel_fd: int, cgroups: Cgroups | None) -> NoReturn:
+    """As ``main``, of a child that was forked ahead of any request: it is told on the channel what it is to be."""
+    try:
+        channel = _guard(channel_fd)
+        data, fds = sockets.recv_fds(channel, _MESSAGE_LIMIT, 3)
+        if data:
+            bundle = data.decode()
+            plan = Plan(bundle, read_json(f"{bundle}/launch.json"), cgroups)
+            plan.cgroup_path = plan.request["cgroup"]
+            _report(plan, channel, tuple(fds))
+    finally:
+        os._exit(1)
+
+
+def _guard(channel_fd: int) -> sockets.Socket:
+    # Nobody in the container may trace us or reach through our /proc links, from the first moment (CVE-2019-5736).
+    process.set_dumpable(0)
+    process.set_death_signal(signals.SIGKILL)
+    # In the shim this number is the daemon's connection; what is above it goes when the program is entered.
+    os.dup2(channel_fd, CHANNEL, inheritable=False)
+    return sockets.of(CHANNEL)
+
+
+def _report(plan: Plan, channel: sockets.Socket, stdio: Stdio) -> None:
+    try:
+        _start(plan, channel, stdio)
+    except StartError as error:
+        channel.send(_in_context(plan, error).encode())
+    except OSError as error:
+        channel.send(_in_context(plan, StartError(str(error))).encode())
+    except Exception as error:  # noqa: BLE001  whatever it is, the user must hear of it: nobody else is left to tell
+        channel.send(StartError(f"{type(error).__name__}: {error}").encode())
 
 
 def _in_context(plan: Plan, error: StartError) -> StartError:
@@ -78,46 +104,45 @@ def _in_context(plan: Plan, error: StartError) -> StartError:
     return StartError(f"error during container init: {error}", code=error.code)
 
 
-def _start(plan: Plan, channel: sockets.Socket, stdio: tuple[int, int, int] | None) -> None:
-    # Nobody in the container may trace us or reach through our /proc links, from the first moment (CVE-2019-5736).
-    process.set_dumpable(0)
-    process.set_death_signal(signals.SIGKILL)
-    for number, fd in enumerate(stdio or ()):
+def _start(plan: Plan, channel: sockets.Socket, stdio: Stdio) -> None:
+    for number, fd in enumerate(stdio):
         os.dup2(fd, number)
-    program = Program(plan.spec["process"], plan.request, plan.seccomp)
+    spec = read_json(f"{plan.bundle}/config.json")
+    seccomp = read_file(f"{plan.bundle}/seccomp.bpf") if plan.request["seccomp"] else b""
+    program = Program(spec["process"], plan.request, seccomp)
     if plan.container >= 0:
+        spec["process"].setdefault("oomScoreAdj", plan.oom_score_adj)
         _enter_container(plan, channel, program)
     else:
-        _make_container(plan, channel, program)
+        _make_container(plan, spec, channel, program)
 
 
-def _make_container(plan: Plan, channel: sockets.Socket, program: Program) -> None:
+def _make_container(plan: Plan, spec: dict[str, Any], channel: sockets.Socket, program: Program) -> None:
     os.umask(0)
-    root = Root(plan.spec, plan.cgroups)
-    # 1. Foreign namespaces first: they are found by the host's descriptors, whose rights we still have.
-    for kind, fd in plan.namespaces.items():
-        with Step(f"joining {kind} namespace"):
-            namespaces.setns(fd, namespaces.FLAGS[kind])
+    root = Root(spec, plan.cgroups)
+    # 1. Foreign namespaces first: they are found by the host's paths, and their rights are still ours.
+    new = _join_namespaces(spec)
     # 2. Then our own, but for the cgroup namespace: its root is the group that we are in, which is not made yet.
     with Step("creating namespaces"):
-        namespaces.unshare(plan.new_namespaces & ~namespaces.CLONE_NEWCGROUP)
+        namespaces.unshare(new & ~namespaces.CLONE_NEWCGROUP)
     # 3. Bind sources while they still have the host's propagation, then nothing of ours reaches the host.
     root.clone_sources()
     with Step("making the mount tree a slave of the host's"):
         detach_from_host()
     root.mount_root(plan.request["root"], f"{plan.bundle}/rootfs")
     # 4. Names and kernel settings of the new namespaces. /proc is the host's; what it shows is the caller's.
-    _name(plan.spec)
-    _set_sysctls(plan.spec)
+    _name(spec)
+    _set_sysctls(spec)
     program.protect()
-    # 5. The shim has made the cgroup meanwhile: enter it by ourselves, which is much cheaper than being moved.
+    # 5. The file system, but for what shows the cgroup.
+    root.populate()
+    # 6. The shim has made the cgroup meanwhile: enter it by ourselves, which is much cheaper than being moved.
     _wait_for_go(channel)
     _enter_cgroup(plan)
-    if plan.new_namespaces & namespaces.CLONE_NEWCGROUP:
+    if new & namespaces.CLONE_NEWCGROUP:
         with Step("creating cgroup namespace"):
             namespaces.unshare(namespaces.CLONE_NEWCGROUP)
-    # 6. The file system, with its cgroup directories; devices need the group's rules to allow them.
-    root.populate()
+    root.populate_cgroups()
     program.resolve_user(root.fd)
     program.make_directory(root.fd)
     terminal = -1
@@ -131,13 +156,13 @@ def _make_container(plan: Plan, channel: sockets.Socket, program: Program) -> No
 
 
 def _enter_container(plan: Plan, channel: sockets.Socket, program: Program) -> None:
-    # 1. The cgroup first: its directories are the host's.
+    # 1. What is the host's first: /proc, and the cgroup's directories.
     program.protect()
     _wait_for_go(channel)
     _enter_cgroup(plan)
     # 2. All namespaces at once; with the mount namespace our root and working directory become the container's.
     with Step("joining the container's namespaces"):
-        namespaces.setns(plan.container, _all_flags())
+        namespaces.setns(plan.container, sum(namespaces.FLAGS[kind] for kind in _ENTERED))
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     program.resolve_user(root)
     terminal = -1
@@ -146,12 +171,23 @@ def _enter_container(plan: Plan, channel: sockets.Socket, program: Program) -> N
     program.enter(terminal)
 
 
-def _all_flags() -> int:
-    flags = 0
-    for kind in _ENTERED:
-        # Entering the user namespace that one is in already is an error; ours are never others yet.
-        flags |= namespaces.FLAGS[kind] if kind != "user" else 0
-    return flags
+def _join_namespaces(spec: dict[str, Any]) -> int:
+    """Enter the namespaces that have a path; the flags of those that are to be new."""
+    new = namespaces.CLONE_NEWNS
+    for entry in (spec.get("linux") or {}).get("namespaces") or ():
+        kind, path = entry["type"], entry.get("path")
+        if kind not in namespaces.FLAGS or kind == "user":
+            raise StartError(f"{kind} namespaces are not built yet")
+        if kind == "pid":
+            continue
+        if not path:
+            new |= namespaces.FLAGS[kind]
+            continue
+        with Step(f"joining {kind} namespace: {path}"):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            namespaces.setns(fd, namespaces.FLAGS[kind])
+            os.close(fd)
+    return new
 
 
 def _open_terminal(plan: Plan, channel: sockets.Socket, program: Program, root: int) -> int:

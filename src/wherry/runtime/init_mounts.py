@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from wherry.linux.mounts import ATTRIBUTES, CLEAR, MS_RDONLY, MS_REC, PROPAGATION, SET
+from wherry.linux.mounts import ATTRIBUTES, CLEAR, MS_REC, PROPAGATION, SET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class Mount:
         self.recursive_attributes = (0, 0)
         """... and of all that is below it too (``rro`` and its like)."""
         self.propagation: list[int] = []
+
+    def below(self, other: Mount) -> bool:
+        """Whether this one's target lies on or below ``other``'s."""
+        return f"{self.target}/".startswith(f"{other.target}/")
 
     def __repr__(self) -> str:
         words = [self.kind, self.source, "→", self.target, self.fstype, hex(self.flags), ",".join(self.data)]
@@ -114,8 +118,3 @@ def _clean(path: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/" + "/".join(parts)
-
-
-def read_only(mount: Mount) -> bool:
-    """Whether a new file system is to be read-only."""
-    return bool(mount.flags & MS_RDONLY)

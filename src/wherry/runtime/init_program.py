@@ -87,9 +87,7 @@ class Program:
     def open_terminal(self, root: int, height: int, width: int) -> tuple[int, int]:
         """A new terminal of the container's own devpts: (master, replica)."""
         with Step("open terminal /dev/pts/ptmx"):
-            ptmx = paths.open_in(root, "/dev/pts/ptmx", links=False)
-            master, replica = pty.open_pair(ptmx)
-            os.close(ptmx)
+            master, replica = pty.open_pair(root)
             if height and width:
                 pty.resize(master, height, width)
         return master, replica
@@ -266,7 +264,7 @@ def _split() -> None:
         return
     close_from(0)
     os.setsid()
-    process.set_name("wherry-init")
+    process.set_title("wherry-init")
     while True:
         number = signals.wait(everything)
         if number != signals.SIGCHLD:

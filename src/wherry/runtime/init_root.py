@@ -17,6 +17,7 @@ from wherry.runtime.init_mounts import BIND, CGROUP, Mount, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from wherry.linux.cgroups.base import Cgroups
@@ -25,13 +26,16 @@ _OPTIONS_LIMIT = 4095  # mount(2) copies one page
 _NULL = os.makedev(1, 3)
 
 # The devices that every container has (runtime-spec, config-linux, default devices).
-DEVICES = (
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
+DEVICES = tuple(
+    {"path": f"/dev/{name}", "type": "c", "major": major, "minor": minor}
+    for name, major, minor in (
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+    )
 )
 LINKS = (
     ("fd", "/proc/self/fd"),
@@ -52,6 +56,7 @@ class Root:
         self._read_only = bool((spec.get("root") or {}).get("readonly"))
         self._sources: dict[int, int] = {}
         self._late: list[int] = []
+        self._deferred: list[int] = []
         self.fd = -1
         """The top of the container's file system, once ``mount_root`` has run."""
         try:
@@ -73,6 +78,7 @@ class Root:
     def mount_root(self, layers: dict[str, Any], target: str) -> None:
         """Mount the overlay on the directory ``target``."""
         with Step("error preparing rootfs: mount"):
+            os.makedirs(target, mode=0o700, exist_ok=True)
             if layers["upper"]:
                 _mount_overlay(layers, target)
             else:
@@ -80,16 +86,19 @@ class Root:
             self.fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def populate(self) -> None:
-        """Everything inside, in the order of config.json."""
+        """Everything inside, in the order of config.json, but for the cgroups and what is mounted below them."""
         for index, mount in enumerate(self.mounts):
-            if mount.kind == BIND:
-                self._bind(mount, self._sources.pop(index))
-            elif mount.kind == CGROUP:
-                self._mount_cgroups(mount)
+            if mount.kind == CGROUP or any(mount.below(self.mounts[other]) for other in self._deferred):
+                self._deferred.append(index)
             else:
-                self._mount_filesystem(mount)
+                self._mount(index, mount)
         if self.own_dev:
             self._make_devices()
+
+    def populate_cgroups(self) -> None:
+        """The rest: once the container's cgroup has been made."""
+        for index in self._deferred:
+            self._mount(index, self.mounts[index])
 
     def seal(self) -> None:
         """What the program may not see or write: after all that had to be made there has been made."""
@@ -134,6 +143,14 @@ class Root:
             mounts.move_mount(tree, target)
             os.close(tree)
             os.close(target)
+
+    def _mount(self, index: int, mount: Mount) -> None:
+        if mount.kind == BIND:
+            self._bind(mount, self._sources.pop(index))
+        elif mount.kind == CGROUP:
+            self._mount_cgroups(mount)
+        else:
+            self._mount_filesystem(mount)
 
     def _bind(self, mount: Mount, tree: int) -> None:
         with Step(
@@ -220,26 +237,13 @@ class Root:
         os.close(target)
 
     def _make_devices(self) -> None:
-        wanted = [(path, "c", major, minor, 0o666, 0, 0) for path, major, minor in DEVICES]
-        wanted += [
-            (
-                device["path"],
-                device["type"],
-                device.get("major", 0),
-                device.get("minor", 0),
-                device.get("fileMode", 0o666),
-                device.get("uid") or 0,
-                device.get("gid") or 0,
-            )
-            for device in self._linux.get("devices") or ()
-        ]
         directories: dict[str, int] = {}
-        for path, kind, major, minor, mode, uid, gid in wanted:
-            with Step(f'error creating device nodes: mknod "{path}"'):
-                parent, _, name = path.rpartition("/")
+        for device in (*DEVICES, *(self._linux.get("devices") or ())):
+            with Step(f'error creating device nodes: mknod "{device["path"]}"'):
+                parent, _, name = device["path"].rpartition("/")
                 if parent not in directories:
                     directories[parent] = paths.make_in(self.fd, parent, directory=True)
-                _make_device(directories[parent], name, kind, os.makedev(major, minor), mode, uid, gid)
+                _make_device(directories[parent], name, device)
         with Step("error creating /dev symlinks"):
             dev = directories["/dev"]
             for name, target in LINKS:
@@ -341,12 +345,15 @@ def _escape(name: str) -> str:
     return name.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def _make_device(parent: int, name: str, kind: str, device: int, mode: int, uid: int, gid: int) -> None:
-    node = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[kind]
+def _make_device(parent: int, name: str, device: Mapping[str, Any]) -> None:
+    """``device`` is an entry of the specification's ``linux.devices``."""
+    kind = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[device["type"]]
+    mode = device.get("fileMode", 0o666) & 0o7777
     try:
-        os.mknod(name, node | (mode & 0o7777), device, dir_fd=parent)
+        os.mknod(name, kind | mode, os.makedev(device.get("major", 0), device.get("minor", 0)), dir_fd=parent)
     except FileExistsError:
         return
+    uid, gid = device.get("uid") or 0, device.get("gid") or 0
     if uid or gid:
         os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
 

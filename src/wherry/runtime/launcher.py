@@ -31,7 +31,7 @@ from wherry.linux.cgroups import CgroupError, Cgroups, open_hierarchy
 from wherry.runtime import frames, netns, requests
 from wherry.runtime.errors import StartFailed
 from wherry.runtime.model import ExecRequest, ExitStatus, LaunchRequest
-from wherry.runtime.shim_connection import Record, Shim, Sink, Subscription, read_status, replace_shim
+from wherry.runtime.shim_connection import Link, Record, Shim, Sink, Subscription, read_status, replace_shim
 from wherry.runtime.zygote_process import ZygoteLost, ZygoteProcess
 
 __all__ = ["Launcher", "NetnsHandle", "Shim", "Sink", "StartFailed", "Subscription"]
@@ -40,7 +40,6 @@ START_TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 2.0
 _RECORD_TIMEOUT = 0.5
 _POLL = 0.01
-_CHUNK = 65536
 
 
 @dataclass(slots=True)
@@ -103,11 +102,14 @@ class Launcher:
         ``attach`` keeps the output for the first ``subscribe``. The bundle directory is made if it is missing.
         Cancelled, it kills what it has started.
         """
-        return await self._protected(request.bundle, requests.launch_files(request, attach=attach), attach=attach)
+        files = requests.launch_files(request, attach=attach)
+        return await self._protected(request.bundle, files, attach=attach, plain=requests.is_plain(request))
 
     async def exec(self, request: ExecRequest, *, attach: bool) -> Shim:
         """Start a further process in a running container; as ``launch``."""
-        return await self._protected(request.bundle, requests.exec_files(request, attach=attach), attach=attach)
+        return await self._protected(
+            request.bundle, requests.exec_files(request, attach=attach), attach=attach, plain=False
+        )
 
     async def adopt(self, bundle: Path) -> Shim | ExitStatus | None:
         """What has become of an earlier launch or exec in ``bundle``: it runs, it ended, or there is no trace of it."""
@@ -126,8 +128,7 @@ class Launcher:
                     return await replace_shim(bundle, record, self._cgroups)
                 await asyncio.sleep(_POLL)
                 continue
-            reader, writer = await asyncio.open_unix_connection(sock=connection)
-            return self._keep(bundle, record, reader, writer)
+            return self._keep(bundle, record, await Link.open(connection), attached=False)
         return status
 
     async def netns(self, path: Path, *, create: bool, sysctls: Mapping[str, str] | None = None) -> NetnsHandle:
@@ -159,9 +160,9 @@ class Launcher:
                 self._zygote = await ZygoteProcess.start(self._python)
             return self._zygote
 
-    async def _protected(self, bundle: Path, files: Mapping[str, bytes], *, attach: bool) -> Shim:
+    async def _protected(self, bundle: Path, files: Mapping[str, bytes], *, attach: bool, plain: bool) -> Shim:
         """A start is not interrupted half-way: the caller may go, the start then finishes and is undone."""
-        task = asyncio.create_task(self._start(bundle, files, attach=attach))
+        task = asyncio.create_task(self._start(bundle, files, attach=attach, plain=plain))
         self._starts.add(task)
         task.add_done_callback(self._starts.discard)
         try:
@@ -170,14 +171,14 @@ class Launcher:
             task.add_done_callback(_kill_started)
             raise
 
-    async def _start(self, bundle: Path, files: Mapping[str, bytes], *, attach: bool) -> Shim:
+    async def _start(self, bundle: Path, files: Mapping[str, bytes], *, attach: bool, plain: bool) -> Shim:
         requests.write_bundle(bundle, files)
         for attempt in (1, 2):
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             zygote = await self._live_zygote()
             try:
                 with theirs:
-                    await zygote.run(bundle, theirs)
+                    await zygote.run(bundle, theirs, plain=plain)
                 return await self._answer(bundle, ours, attach=attach)
             except ZygoteLost:
                 # No shim ever spoke on this connection, and nobody holds its other end: it was never forked.
@@ -188,34 +189,27 @@ class Launcher:
 
     async def _answer(self, bundle: Path, connection: socket.socket, *, attach: bool) -> Shim:
         """Follow a new shim until its program runs. Raises StartFailed; ZygoteLost when there never was a shim."""
-        reader, writer = await asyncio.open_unix_connection(sock=connection)
-        decoder = frames.Decoder()
+        link = await Link.open(connection)
         shim_pid = 0
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                while data := await reader.read(_CHUNK):
-                    arrived = list(decoder.feed(data))
-                    for index, (kind, payload) in enumerate(arrived):
-                        if kind == frames.HELLO:
-                            shim_pid = frames.PID.unpack(payload)[0]
-                        elif kind == frames.FAILED:
-                            raise requests.failure(payload)
-                        elif kind == frames.STARTED:
-                            record = Record.decode(payload)
-                            rest = arrived[index + 1 :]
-                            return self._keep(bundle, record, reader, writer, decoder, rest, attached=attach)
+                while frame := await link.next():
+                    kind, payload = frame
+                    if kind == frames.HELLO:
+                        shim_pid = frames.PID.unpack(payload)[0]
+                    elif kind == frames.STARTED:
+                        return self._keep(bundle, Record.decode(payload), link, attached=attach)
+                    elif kind == frames.FAILED:
+                        break
         except (TimeoutError, ConnectionError):
-            await self._abandon(bundle, shim_pid)
-            writer.close()
-            raise StartFailed(128, "the container's shim did not answer in time") from None
-        except BaseException:
-            writer.close()
-            raise
-        writer.close()
+            frame = None
+        link.writer.close()
+        if frame is not None:
+            raise requests.failure(frame[1])
         if not shim_pid:
             raise ZygoteLost("the zygote ended")
-        await self._abandon(bundle, 0)
-        raise StartFailed(128, "the container's shim was killed before the program started")
+        await self._abandon(bundle, shim_pid)
+        raise StartFailed(128, "the container's shim ended, or did not answer in time, before the program started")
 
     async def _abandon(self, bundle: Path, shim_pid: int) -> None:
         """A start that has gone wrong in a way the shim could not undo by itself."""
@@ -239,28 +233,8 @@ class Launcher:
             await asyncio.sleep(_POLL)
         return None
 
-    def _keep(
-        self,
-        bundle: Path,
-        record: Record,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        decoder: frames.Decoder | None = None,
-        early: list[tuple[int, bytes]] | None = None,
-        *,
-        attached: bool = False,
-    ) -> Shim:
-        shim = Shim(
-            bundle,
-            record,
-            reader,
-            writer,
-            decoder=decoder or frames.Decoder(),
-            early=early or [],
-            attached=attached,
-            cgroups=self._cgroups,
-            closed=self._shims.discard,
-        )
+    def _keep(self, bundle: Path, record: Record, link: Link, *, attached: bool) -> Shim:
+        shim = Shim(bundle, record, link, attached=attached, cgroups=self._cgroups, closed=self._shims.discard)
         self._shims.add(shim)
         return shim
 

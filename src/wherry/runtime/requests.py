@@ -20,31 +20,38 @@ _STALE = ("shim.json", "exit.json", "shim.sock")
 
 def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
     """config.json, launch.json and seccomp.bpf of a container. Raises StartFailed."""
+    linux: Any = request.spec.get("linux") or {}
+    process: Any = request.spec.get("process")
     launch = {
         "id": request.id,
+        "exec": None,
         "root": asdict(request.root),
+        "cgroup": linux.get("cgroupsPath") or "",
+        "resources": linux.get("resources"),
+        "pid_namespace": _pid_namespace(linux),
+        "oom_score_adj": (process or {}).get("oomScoreAdj"),
         "stdio": asdict(request.stdio),
         "log": asdict(request.log) if request.log else None,
         "init": request.init,
         "attach": attach,
-        **_identity(request, request.spec.get("process")),
+        **_identity(request, process),
     }
     return {"config.json": _encode(request.spec), "launch.json": _encode(launch), "seccomp.bpf": request.seccomp}
 
 
 def exec_files(request: ExecRequest, *, attach: bool) -> dict[str, bytes]:
-    """launch.json and seccomp.bpf of an exec. Raises StartFailed."""
+    """config.json (of which an exec has the process alone), launch.json and seccomp.bpf. Raises StartFailed."""
     launch = {
         "id": request.id,
-        "container_pid": request.container_pid,
-        "container_bundle": str(request.container_bundle),
-        "process": request.process,
+        "exec": {"pid": request.container_pid, "bundle": str(request.container_bundle)},
         "stdio": asdict(request.stdio),
         "log": None,
+        "init": False,
         "attach": attach,
         **_identity(request, request.process),
     }
-    return {"launch.json": _encode(launch), "seccomp.bpf": request.seccomp}
+    config = _encode({"process": request.process})
+    return {"config.json": config, "launch.json": _encode(launch), "seccomp.bpf": request.seccomp}
 
 
 def write_bundle(bundle: Path, files: Mapping[str, bytes]) -> None:
@@ -85,6 +92,19 @@ def _identity(request: LaunchRequest | ExecRequest, process: Any) -> dict[str, o
         "seccomp": bool(request.seccomp),
         "capabilities": _capabilities(process.get("capabilities")),
     }
+
+
+def is_plain(request: LaunchRequest) -> bool:
+    """Whether the container gets a new pid namespace: see ``zygote``."""
+    return _pid_namespace(request.spec.get("linux") or {}) == ""
+
+
+def _pid_namespace(linux: Any) -> str | None:
+    """The path of the one to join, empty for a new one, None for the host's: what a shim must know before it forks."""
+    for entry in linux.get("namespaces") or ():
+        if entry["type"] == "pid":
+            return entry.get("path") or ""
+    return None
 
 
 def _capabilities(sets: Any) -> dict[str, int] | None:

@@ -11,6 +11,8 @@ import contextlib
 import json
 import os
 import signal as signals
+import socket
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,30 @@ class Record:
         return cls(**{name: fields[name] for name in ("shim_pid", "shim_start", "pid", "start", "cgroup")})
 
 
+class Link:
+    """A connection to a shim, with the frames that have been read from it already."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self._reader = reader
+        self._decoder = frames.Decoder()
+        self._pending: deque[tuple[int, bytes]] = deque()
+
+    @classmethod
+    async def open(cls, connection: socket.socket) -> Link:
+        """Over a connected socket, which it then owns."""
+        return cls(*await asyncio.open_unix_connection(sock=connection))
+
+    async def next(self) -> tuple[int, bytes] | None:
+        """The next frame; None at the end. Raises OSError, FrameError."""
+        while not self._pending:
+            data = await self._reader.read(_CHUNK)
+            if not data:
+                return None
+            self._pending.extend(self._decoder.feed(data))
+        return self._pending.popleft()
+
+
 class Subscription:
     """One sink's share of the output, until ``close``."""
 
@@ -74,11 +100,8 @@ class Shim:
         self,
         bundle: Path,
         record: Record,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        link: Link,
         *,
-        decoder: frames.Decoder,
-        early: list[tuple[int, bytes]],
         attached: bool,
         cgroups: Cgroups | None,
         closed: Callable[[Shim], None],
@@ -88,10 +111,8 @@ class Shim:
         """The program's process id in the host's namespace (with --init: of the init before it)."""
         self.shim_pid = record.shim_pid
         self._record = record
-        self._reader = reader
-        self._writer = writer
-        self._decoder = decoder
-        self._early = early
+        self._link = link
+        self._writer = link.writer
         self._cgroups = cgroups
         self._closed = closed
         self._subscriptions: list[Subscription] = []
@@ -189,12 +210,8 @@ class Shim:
 
     async def _read(self) -> None:
         try:
-            for kind, payload in self._early:
-                await self._dispatch(kind, payload)
-            self._early.clear()
-            while data := await self._reader.read(_CHUNK):
-                for kind, payload in self._decoder.feed(data):
-                    await self._dispatch(kind, payload)
+            while frame := await self._link.next():
+                await self._dispatch(*frame)
         except (OSError, frames.FrameError):
             pass
         self._writer.close()
@@ -233,12 +250,14 @@ class Shim:
         shim = pidfd.open_verified(self.shim_pid, self._record.shim_start)
         try:
             while not self._ended.done():
+                # In this order: what a shim that is gone has not written, it never will.
+                gone = shim is None or self._given_up(shim, self._loop.time() - started)
                 status = read_status(self.bundle)
                 if status is not None:
                     if self._writer.is_closing() or self._loop.time() - max(started, self._moved) > _STALLED:
                         self._finish(status)  # else the frame comes, in its place behind the last output
                         return
-                elif shim is None or self._given_up(shim, self._loop.time() - started):
+                elif gone:
                     self._finish(await replace_shim(self.bundle, self._record, self._cgroups))
                     return
                 await asyncio.sleep(_POLL)

@@ -11,6 +11,7 @@ import os
 from wherry.linux import namespaces, pidfd, signals, sockets
 from wherry.linux.cgroups import CgroupError
 from wherry.runtime import compact_json, init
+from wherry.runtime.bundle_files import read_json, write_json
 from wherry.runtime.init_errors import StartError, from_errno
 from wherry.runtime.init_program import READY
 
@@ -38,6 +39,9 @@ class Child:
         """Its end is the end of everything that it started."""
         self.cgroup = ""
         """The group to remove after it; empty for an exec."""
+        self.joined = ""
+        """The group that it runs in."""
+        self.oom_score_adj: int | None = None
 
     def record(self) -> dict[str, Any]:
         """The contents of shim.json."""
@@ -48,87 +52,96 @@ class Child:
             "pid": self.pid,
             "start": self.start_time,
             "cgroup": self.cgroup,
+            "joined": self.joined,
+            "oom_score_adj": self.oom_score_adj,
         }
 
 
-def start(bundle: str, request: dict[str, Any], cgroups: Cgroups | None, wanted: Callable[[], bool]) -> Child:
+class Ahead:
+    """A child forked before anybody asked, process 1 of a pid namespace of its own, and the channel to it."""
+
+    def __init__(self, cgroups: Cgroups | None) -> None:
+        namespaces.unshare(namespaces.CLONE_NEWPID)
+        self.channel, theirs = sockets.pair(sockets.SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.channel.close()  # with our end in its own hands it would never see that we are gone
+            init.wait(theirs.fileno(), cgroups)
+        theirs.close()
+
+
+def start(
+    bundle: str,
+    request: dict[str, Any],
+    cgroups: Cgroups | None,
+    prepare: Callable[[], None],
+    ahead: Ahead | None = None,
+) -> Child:
     """Start what ``request`` (launch.json) asks for; returns when the program has been executed.
 
-    ``wanted`` says whether the daemon is still there to have a container: asked once, just before the record is
-    written. Raises StartError.
+    ``prepare`` is the shim's own part, done while the child mounts; it may refuse. Raises StartError.
     """
-    starter = _Starter(bundle, request, cgroups, wanted)
+    starter = _Starter(bundle, request, cgroups, prepare)
     try:
-        starter.run()
+        starter.run(ahead)
     except BaseException:
         starter.undo()
         raise
     return starter.child
 
 
-def write_json(path: str, value: dict[str, Any]) -> None:
-    """Put a file in place whole; not fsynced, it does not outlive the machine's run."""
-    staged = f"{path}.tmp"
-    fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(fd, compact_json.dumps(value))
-    finally:
-        os.close(fd)
-    os.rename(staged, path)
-
-
-def read_json(path: str) -> dict[str, Any]:
-    """A JSON object out of a file of ours."""
-    value: dict[str, Any] = compact_json.loads(read_file(path))
-    return value
-
-
-def read_file(path: str) -> bytes:
-    """A file of ours, whole."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)
-
-
 class _Starter:
     def __init__(
-        self, bundle: str, request: dict[str, Any], cgroups: Cgroups | None, wanted: Callable[[], bool]
+        self, bundle: str, request: dict[str, Any], cgroups: Cgroups | None, prepare: Callable[[], None]
     ) -> None:
         self.child = Child()
         self._bundle = bundle
         self._request = request
         self._cgroups = cgroups
-        self._wanted = wanted
+        self._prepare = prepare
         self._close: list[int] = []
 
-    def run(self) -> None:
+    def run(self, ahead: Ahead | None) -> None:
         """The order of things; see the module."""
-        plan = self._plan()
+        child = self.child
+        plan = init.Plan(self._bundle, self._request, self._cgroups)
+        channel = self._employ(ahead, plan) if ahead else self._fork(plan)
+        for fd in self._close:
+            os.close(fd)
+        # From here on the child mounts; meanwhile we make its cgroup.
+        child.start_time = pidfd.start_time(child.pid)
+        if plan.container < 0:
+            self._make_cgroup(plan.cgroup_path)
+        self._prepare()
+        child.joined = plan.cgroup_path
+        child.oom_score_adj = self._request.get("oom_score_adj")
+        write_json(f"{self._bundle}/shim.json", child.record())
+        # A child that has failed meanwhile is gone: what it had to say is still there to be read.
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(init.GO)
+        self._listen(channel)
+        channel.close()
+
+    def _fork(self, plan: init.Plan) -> sockets.Socket:
+        self._choose_pid_namespace(plan)
         ours, theirs = sockets.pair(sockets.SEQPACKET)
-        stdio = None if self._request["stdio"]["tty"] else self._pipes()
+        stdio = self._pipes()
+        # As early as can be: what we write to before it is copied once more for the child.
         try:
             self.child.pid = os.fork()
         except OSError as error:
             raise from_errno("unable to fork", error.errno) from error
         if self.child.pid == 0:
-            init.main(plan, theirs.fileno(), stdio)
+            ours.close()  # with our end in its own hands it would never see that we are gone
+            init.main(theirs.fileno(), plan, stdio)
         theirs.close()
-        for fd in self._close:
-            os.close(fd)
-        self._close.clear()
-        # From here on the child mounts; meanwhile we make its cgroup.
-        self.child.start_time = pidfd.start_time(self.child.pid)
-        self._make_cgroup(plan)
-        if not self._wanted():
-            raise StartError("the daemon went away before the container started")
-        write_json(f"{self._bundle}/shim.json", self.child.record() | {"joined": plan.cgroup_path})
-        # A child that has failed meanwhile is gone: what it had to say is still there to be read.
-        with contextlib.suppress(BrokenPipeError):
-            ours.send(init.GO)
-        self._listen(ours)
-        ours.close()
+        return ours
+
+    def _employ(self, ahead: Ahead, plan: init.Plan) -> sockets.Socket:
+        self.child.pid = ahead.pid
+        plan.cgroup_path = self._request["cgroup"]
+        sockets.send_fds(ahead.channel, self._bundle.encode(), list(self._pipes()))
+        return ahead.channel
 
     def undo(self) -> None:
         """Take back whatever has been done."""
@@ -146,68 +159,47 @@ class _Starter:
         with contextlib.suppress(OSError):
             os.rmdir(f"{self._bundle}/rootfs")
 
-    def _plan(self) -> init.Plan:
-        request = self._request
-        seccomp = b""
-        if request["seccomp"]:
-            seccomp = read_file(f"{self._bundle}/seccomp.bpf")
-        if "container_pid" in request:
-            spec = {"process": request["process"]}
-        else:
-            spec = read_json(f"{self._bundle}/config.json")
-        plan = init.Plan(request=request, spec=spec, bundle=self._bundle, seccomp=seccomp, cgroups=self._cgroups)
-        if "container_pid" in request:
-            self._join_container(plan)
-        else:
-            self._prepare_container(plan)
-        return plan
-
-    def _join_container(self, plan: init.Plan) -> None:
-        pid: int = self._request["container_pid"]
-        try:
-            record = read_json(f"{self._request['container_bundle']}/shim.json")
-        except FileNotFoundError:
-            raise StartError("the container is not running") from None
-        container = pidfd.open_verified(pid, record["start"]) if record["pid"] == pid else None
-        if container is None:
-            raise StartError("the container is not running")
-        plan.container = container
-        plan.cgroup_path = record["joined"]
-        self._close.append(container)
-        # Only our children enter a pid namespace; the shim itself stays where it is.
-        namespaces.setns(container, namespaces.CLONE_NEWPID)
-
-    def _prepare_container(self, plan: init.Plan) -> None:
-        linux = plan.spec.get("linux") or {}
-        plan.cgroup_path = linux.get("cgroupsPath") or ""
-        plan.new_namespaces = namespaces.CLONE_NEWNS
-        self.child.own_pid_namespace = False
-        for entry in linux.get("namespaces") or ():
-            kind, path = entry["type"], entry.get("path")
-            if kind not in namespaces.FLAGS or kind == "user":
-                raise StartError(f"{kind} namespaces are not built yet")
-            if path:
-                self._open_namespace(plan, kind, path)
-            elif kind == "pid":
-                namespaces.unshare(namespaces.CLONE_NEWPID)
-                self.child.own_pid_namespace = True
-            else:
-                plan.new_namespaces |= namespaces.FLAGS[kind]
-        os.makedirs(f"{self._bundle}/rootfs", mode=0o700, exist_ok=True)
-
-    def _open_namespace(self, plan: init.Plan, kind: str, path: str) -> None:
+    def _choose_pid_namespace(self, plan: init.Plan) -> None:
+        """Only our children enter it; the shim itself stays where it is."""
+        if self._request["exec"]:
+            self._join_container(plan, self._request["exec"])
+            return
+        plan.cgroup_path = self._request["cgroup"]
+        path = self._request["pid_namespace"]
+        self.child.own_pid_namespace = path == ""
+        if path is None:
+            return
+        if path == "":
+            namespaces.unshare(namespaces.CLONE_NEWPID)
+            return
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise from_errno(f"lstat {path}", error.errno) from error
-        self._close.append(fd)
-        if kind == "pid":
-            namespaces.setns(fd, namespaces.CLONE_NEWPID)
-        else:
-            plan.namespaces[kind] = fd
+        namespaces.setns(fd, namespaces.CLONE_NEWPID)
+        os.close(fd)
 
-    def _pipes(self) -> tuple[int, int, int]:
+    def _join_container(self, plan: init.Plan, target: dict[str, Any]) -> None:
+        try:
+            record = read_json(f"{target['bundle']}/shim.json")
+        except FileNotFoundError:
+            raise StartError("the container is not running") from None
+        same = record["pid"] == target["pid"]
+        container = pidfd.open_verified(target["pid"], record["start"]) if same else None
+        if container is None:
+            raise StartError("the container is not running")
+        self._close.append(container)
+        plan.container = container
+        plan.cgroup_path = record["joined"]
+        # As its container, not as the daemon, which may be protected.
+        plan.oom_score_adj = record["oom_score_adj"]
+        namespaces.setns(container, namespaces.CLONE_NEWPID)
+
+    def _pipes(self) -> tuple[int, ...]:
+        """The child's ends of its stdio; none with a terminal."""
         child = self.child
+        if self._request["stdio"]["tty"]:
+            return ()
         if self._request["stdio"]["stdin"]:
             stdin, child.stdin = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(child.stdin, False)
@@ -220,17 +212,17 @@ class _Starter:
             child.outputs[ours] = stream
             theirs.append(end)
         self._close += theirs
-        return theirs[0], theirs[1], theirs[2]
+        return tuple(theirs)
 
-    def _make_cgroup(self, plan: init.Plan) -> None:
-        if self._cgroups is None or not plan.cgroup_path or plan.container >= 0:
+    def _make_cgroup(self, path: str) -> None:
+        if self._cgroups is None or not path:
             return
         try:
-            self._cgroups.create(plan.cgroup_path)
-            self.child.cgroup = plan.cgroup_path
-            resources = (plan.spec.get("linux") or {}).get("resources")
+            self._cgroups.create(path)
+            self.child.cgroup = path
+            resources = self._request["resources"]
             if resources:
-                self._cgroups.apply(plan.cgroup_path, _with_own_devices(resources))
+                self._cgroups.apply(path, _with_own_devices(resources))
         except CgroupError as error:
             raise StartError(f"unable to apply cgroup configuration: {error}") from error
 
@@ -274,6 +266,6 @@ _OWN_DEVICES = (
 
 
 def _with_own_devices(resources: dict[str, Any]) -> dict[str, Any]:
-    """The spec's limits, and after its device rules those for what every container has (runtime-spec, Default Devices)."""
+    """The limits of the spec; after its device rules, those for what every container has (config-linux, Devices)."""
     rules = resources.get("devices")
     return {**resources, "devices": [*rules, *_OWN_DEVICES]} if rules else resources

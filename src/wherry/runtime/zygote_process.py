@@ -68,9 +68,9 @@ class ZygoteProcess:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
 
-    async def run(self, bundle: Path, connection: socket.socket) -> None:
+    async def run(self, bundle: Path, connection: socket.socket, *, plain: bool) -> None:
         """Have a shim forked for ``bundle`` that answers on ``connection``. Raises ZygoteLost."""
-        await self._send({"op": "run", "bundle": str(bundle)}, [connection.fileno()])
+        await self._send({"op": "run", "bundle": str(bundle), "plain": plain}, [connection.fileno()])
 
     async def netns(self, path: Path, *, create: bool, sysctls: Mapping[str, str]) -> tuple[int, int]:
         """Descriptors of the namespace at ``path`` and of a NETLINK_ROUTE socket in it. Raises OSError, ZygoteLost."""
@@ -141,7 +141,8 @@ def _spawn(python: str, channel: socket.socket) -> subprocess.Popen[bytes]:
     """Start the interpreter from a read-only mount of its file.
 
     A container's program can make the kernel execute /proc/self/exe, and so get hold of the file of the interpreter
-    that it was forked from (CVE-2019-5736). The mount is attached nowhere and goes with the last process that runs from it.
+    that it was forked from (CVE-2019-5736). The mount is attached nowhere and goes with the last process that runs
+    from it.
     """
     arguments = [python, "-ISE", str(ENTRY), str(channel.fileno())]
     executable = mounts.open_tree(python)

@@ -123,7 +123,7 @@ class Exchange:
             await self._whole(response.status, response.headers, b"", "")
         elif isinstance(response, Chunked):
             await self._stream(response)
-        elif not isinstance(response, Taken) or not self._carrier.taken:
+        elif not isinstance(response, Taken) or not (self._carrier.taken or self._carrier.lost):
             raise TypeError(f"not an answer: {response!r}")
 
     async def _whole(self, status: int, headers: Mapping[str, str], body: bytes, content_type: str) -> None:

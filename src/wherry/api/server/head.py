@@ -133,12 +133,20 @@ def _checked(parser: httptools.HttpRequestParser, collector: _Collector) -> Head
         path=path,
         query=query,
         headers=Headers(fields),
-        keep_alive=parser.should_keep_alive() or (upgrade and not old),
+        keep_alive=_keeps_alive(fields.get("connection"), old=old),
         old=old,
         framing=_framing(fields),
         upgrade=upgrade,
         expects_continue=expect is not None and not old,
     )
+
+
+def _keeps_alive(connection: str | None, *, old: bool) -> bool:
+    """The parser forgets it with the end of the message, so it is asked of the header."""
+    if connection is None:
+        return not old
+    options = {option.strip() for option in connection.lower().split(",")}
+    return "close" not in options and (not old or "keep-alive" in options)
 
 
 def _target(target: bytes) -> tuple[bytes, bytes]:

@@ -9,8 +9,8 @@ from wherry.cli.format.rows import Kind, show
 from wherry.cli.format.text import natural_key
 from wherry.cli.format.units import human_size
 from wherry.cli.inspecting import inspect
+from wherry.cli.pairs import pairs
 from wherry.cli.pruning import allowed, print_reclaimed, prune, with_configured
-from wherry.cli.values import pairs
 from wherry.client import volume
 from wherry.client.errors import ClientError
 

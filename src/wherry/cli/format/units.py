@@ -25,7 +25,7 @@ def bytes_size(size: float) -> str:
     return _scaled(float(size), 1024.0, _BINARY, 4)
 
 
-def human_duration(seconds: float) -> str:  # noqa: PLR0911  a table
+def human_duration(seconds: float) -> str:
     """Roughly how long: "About a minute", "3 weeks"."""
     whole = int(seconds)
     minutes = int(seconds / 60)
@@ -55,9 +55,7 @@ def ram_in_bytes(text: str) -> int:
         raise ValueError(f"invalid size: '{text}'")
     number, suffix = (text[:end] if text[end] == " " else text[: end + 1]), text[end + 1 :].lower()
     try:
-        if not number or number[0].isspace() or number[-1].isspace() or "_" in number:
-            raise ValueError(number)
-        size = float(number)
+        size = float("" if "_" in number or number != number.strip() else number)
     except ValueError:
         raise ValueError(f'strconv.ParseFloat: parsing "{number}": invalid syntax') from None
     if size < 0:

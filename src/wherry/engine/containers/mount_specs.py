@@ -73,7 +73,7 @@ def parse_bind(spec: str) -> MountRecord:
         type=kind,
         volume=parts[0],
         destination=destination,
-        mode=mode,
+        mode=mode or "z",
         writable=writable,
         driver="local",
         copy="nocopy" not in options,

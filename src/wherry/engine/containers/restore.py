@@ -27,6 +27,7 @@ from wherry.engine.containers import remove as removal
 from wherry.engine.containers import restart_policy
 from wherry.engine.containers import start as starting
 from wherry.engine.containers.context import Context
+from wherry.engine.containers.networking import sandbox_record
 from wherry.engine.containers.registry import Entry
 from wherry.engine.containers.state import State, Status
 from wherry.engine.containers.stop import cgroup
@@ -34,6 +35,7 @@ from wherry.lib.clock import now_ns
 from wherry.lib.errors import NotFound, WherryError
 from wherry.linux.cgroups import CgroupError
 from wherry.linux.trees import remove_tree
+from wherry.network.model import Sandbox
 from wherry.runtime.launcher import Shim
 from wherry.runtime.model import ExitStatus
 from wherry.snapshots.model import ACTIVE
@@ -53,10 +55,10 @@ async def restore(context: Context) -> None:
     await _end_strangers(context)
     found = await _adopt_all(context)
     live = {key for key, what in found.items() if isinstance(what, Shim)}
-    await context.networks.restore(live)
+    sandboxes = await context.networks.restore(live)
     for entry in context.registry:
         try:
-            await _settle(context, entry, found.get(entry.id))
+            await _settle(context, entry, found.get(entry.id), sandboxes.get(entry.id))
         except (WherryError, OSError):
             _log.exception("container %s could not be restored", entry.id)
     await context.volumes.unmount_unused()
@@ -69,11 +71,13 @@ async def _adopt_all(context: Context) -> dict[str, Shim | ExitStatus | None]:
     return dict(zip(keys, found, strict=True))
 
 
-async def _settle(context: Context, entry: Entry, found: Shim | ExitStatus | None) -> None:
+async def _settle(
+    context: Context, entry: Entry, found: Shim | ExitStatus | None, sandbox: Sandbox | None
+) -> None:
     """One container's record after what was found of it."""
     state = entry.record.state
     if isinstance(found, Shim):
-        await _go_on(context, entry, found)
+        await _go_on(context, entry, found, sandbox)
     elif isinstance(found, ExitStatus):
         await _has_ended(context, entry, found)
     elif state.alive:
@@ -86,8 +90,10 @@ async def _settle(context: Context, entry: Entry, found: Shim | ExitStatus | Non
         await _start_again(context, entry)
 
 
-async def _go_on(context: Context, entry: Entry, shim: Shim) -> None:
+async def _go_on(context: Context, entry: Entry, shim: Shim, sandbox: Sandbox | None) -> None:
     record = entry.record
+    if sandbox is not None and record.sandbox is None:
+        record = msgspec.structs.replace(record, sandbox=sandbox_record(sandbox))
     frozen = await asyncio.to_thread(context.cgroups.frozen, cgroup(context, record))
     status = Status.PAUSED if frozen else Status.RUNNING
     if record.state.status is not status or record.state.pid != shim.pid:

@@ -61,6 +61,9 @@ class Containers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        parent = self._context.settings.cgroup_parent
+        if not self._context.cgroups.children(parent):
+            await asyncio.to_thread(self._context.cgroups.remove, parent)
 
     # --- which there are ------------------------------------------------------------------------------------------
 

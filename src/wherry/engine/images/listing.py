@@ -11,6 +11,7 @@ from wherry.engine.images.catalog import Catalog
 from wherry.engine.images.model import ContainerUsers, ImageRecord, ImageUsage
 from wherry.engine.images.words import reference_matches
 from wherry.lib.filters import Filters, label_matches
+from wherry.lib.timespan import until_ns
 from wherry.oci.reference import Reference
 from wherry.snapshots import Snapshots
 from wherry.wire.image import ImageSummary

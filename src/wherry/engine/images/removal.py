@@ -20,8 +20,8 @@ from wherry.engine.images.catalog import Catalog, is_id_prefix
 from wherry.engine.images.model import ContainerUsers, EventSink, ImageRecord
 from wherry.lib.errors import Conflict, NotFound
 from wherry.lib.filters import Filters
-from wherry.lib.timespan import labels_match, until_ns
 from wherry.lib.ids import short
+from wherry.lib.timespan import labels_match, until_ns
 from wherry.oci.reference import Reference, parse_reference
 from wherry.state import image as image_state
 from wherry.transfer.store import ImageStore

@@ -73,6 +73,15 @@ class Cgroups:
                 os.rmdir(directory)
             raise CgroupError(f"unable to create cgroup {path}: {error.strerror}: {error.filename}") from error
 
+    def children(self, path: str) -> list[str]:
+        """The groups directly below ``path``, in whichever hierarchy; none if it is gone."""
+        check_path(path)
+        found: set[str] = set()
+        for hierarchy in self.hierarchies:
+            with contextlib.suppress(FileNotFoundError), os.scandir(hierarchy.at(path)) as entries:
+                found |= {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+        return [f"{path.rstrip('/')}/{name}" for name in sorted(found)]
+
     def exists(self, path: str) -> bool:
         """Whether the group is there in any hierarchy."""
         return any(os.path.isdir(hierarchy.at(check_path(path))) for hierarchy in self.hierarchies)

@@ -1,15 +1,16 @@
 """From the options of ``create`` and ``run`` to the body of the create request, key for key as docker sends it.
 
-Go writes a nil list as null, an empty one as [], and leaves out what is marked omitempty; the body keeps these differences,
-because a daemon may.
+Go writes a nil list as null, an empty one as [], and leaves out what is marked omitempty; the body keeps these
+differences, because a daemon may.
 """
 
 from __future__ import annotations
 
 from wherry.cli import endpoints
 from wherry.cli.mounts import split_volumes
+from wherry.cli.pairs import pairs, read_pairs
 from wherry.cli.ports import expose, parse_ports
-from wherry.cli.values import mac_address, pairs, read_pairs
+from wherry.cli.values import mac_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

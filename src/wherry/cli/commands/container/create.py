@@ -32,9 +32,10 @@ def with_help(error: object, verb: str) -> str:
 def request_body(app: App, options: Parsed, verb: str) -> dict[str, Any]:
     """The create request's body. Raises ``CliError`` 125 for options that make no sense."""
     when = options["pull"]
+    if when not in _WHEN:
+        why = f'invalid pull option: \'{when}\': must be one of "always", "missing" or "never"'
+        raise CliError(with_help(why, verb), 125)
     try:
-        if when not in _WHEN:
-            raise ValueError(f'invalid pull option: \'{when}\': must be one of "always", "missing" or "never"')
         return create_body(options, proxies=app.config.proxies(app.host()))
     except ValueError as error:
         raise CliError(with_help(error, verb), 125) from error

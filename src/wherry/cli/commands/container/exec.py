@@ -5,8 +5,8 @@ from __future__ import annotations
 from wherry.cli.app import is_terminal
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
+from wherry.cli.pairs import read_pairs
 from wherry.cli.terminal import size
-from wherry.cli.values import read_pairs
 from wherry.client import container
 
 TYPE_CHECKING = False

@@ -1,10 +1,10 @@
-"""``wherry run``: create, attach, wait, start, in this order, so that nothing a short container says or does is missed."""
+"""``wherry run``: create, attach, wait, start, in this order, so that nothing a short container says is missed."""
 
 from __future__ import annotations
 
+from wherry.cli.app import is_terminal
 from wherry.cli.commands.container.create import create_container, request_body, with_help
 from wherry.cli.commands.container.options import CONTAINER, pull_option
-from wherry.cli.app import is_terminal
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
 from wherry.client import container

@@ -103,9 +103,8 @@ def _import(app: App, options: Parsed) -> int:
     if options["change"]:
         query["changes"] = options["change"]
     query["fromSrc"] = source if remote else "-"
-    for key, value in (("message", options["message"]), ("platform", options["platform"].lower()), ("repo", name)):
-        if value:
-            query[key] = value
+    given = {"message": options["message"], "platform": options["platform"].lower(), "repo": name}
+    query |= {key: value for key, value in given.items() if value}
     display(image.create(app.client, query, body).lines(), STDOUT)
     return 0
 

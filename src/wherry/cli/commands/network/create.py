@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
-from wherry.cli.values import pairs
+from wherry.cli.pairs import pairs
 from wherry.client import network
 
 TYPE_CHECKING = False
@@ -50,9 +50,8 @@ def _subnets(options: Parsed) -> list[dict[str, Any]]:
         raise CliError("every ip-range or gateway must have a corresponding subnet")
     found: dict[str, dict[str, Any]] = {}
     for one in subnets:
-        for other in found:
-            if _contains(one, other) or _contains(other, one):
-                raise CliError("multiple overlapping subnet configuration is not supported")
+        if any(_contains(one, other) or _contains(other, one) for other in found):
+            raise CliError("multiple overlapping subnet configuration is not supported")
         found[one] = {"Subnet": one}
     for kind, key, words, values in (
         ("range", "IPRange", "multiple ranges ({}, {}) on", ranges),

@@ -45,11 +45,28 @@ class Template:
         return "".join(state.out)
 
 
-class _Break(Exception):  # noqa: N818  a jump, not an error
+class _Site:
+    """Where a value is called: the node that errors name, its arguments, and the value piped into it."""
+
+    __slots__ = ("arguments", "dot", "final", "node")
+
+    def __init__(self, node: nodes.Node, dot: object, arguments: Sequence[nodes.Node], final: object) -> None:
+        self.node = node
+        self.dot = dot
+        self.arguments = arguments
+        self.final = final
+
+    @property
+    def given(self) -> int:
+        """How many values are handed over."""
+        return len(self.arguments) + (self.final is not _ABSENT)
+
+
+class _Break(Exception):
     pass
 
 
-class _Continue(Exception):  # noqa: N818
+class _Continue(Exception):
     pass
 
 
@@ -118,15 +135,18 @@ class _State:
             for key, item in pairs:
                 for name, one in zip(names, (key, item) if len(names) > 1 else (item,), strict=False):
                     self._assign(name, one)
-                try:
-                    self.walk(item, node.body)
-                except _Continue:
-                    pass
+                self._once(item, node.body)
                 del self._variables[mark:]
         except _Break:
             return
         if not pairs and node.otherwise is not None:
             self.walk(dot, node.otherwise)
+
+    def _once(self, item: object, body: Sequence[nodes.Node]) -> None:
+        try:
+            self.walk(item, body)
+        except _Continue:
+            return
 
     def _call_template(self, dot: object, node: nodes.Call) -> None:
         body = self._template.templates.get(node.name) if node.name else None
@@ -158,31 +178,32 @@ class _State:
                 self._variables.append((name, value))
         return value
 
-    def _command(self, dot: object, command: nodes.Command, final: object) -> object:  # noqa: PLR0911  one per node
-        first = command.args[0]
-        rest = command.args[1:]
-        if isinstance(first, nodes.Field):
-            self._node = first
-            return self._chain(dot, dot, first, first.names, rest, final)
-        if isinstance(first, nodes.Chain):
-            return self._chain(dot, self._base(dot, first), first, first.names, rest, final)
-        if isinstance(first, nodes.Variable) and first.names:
-            self._node = first
-            return self._chain(dot, self._variable(first.name), first, first.names, rest, final)
+    def _command(self, dot: object, command: nodes.Command, final: object) -> object:
+        first, rest = command.args[0], command.args[1:]
         if isinstance(first, nodes.Identifier):
             self._node = first
             function, types = self._functions[first.name]
-            return self._call(dot, first.name, function, types, command, rest, final)
+            return self._call(first.name, function, types, _Site(command, dot, rest, final))
+        if isinstance(first, nodes.Field):
+            return self._chain(dot, first.names, _Site(first, dot, rest, final))
+        if isinstance(first, nodes.Chain):
+            return self._chain(self._base(dot, first), first.names, _Site(first, dot, rest, final))
+        if isinstance(first, nodes.Variable) and first.names:
+            self._node = first
+            return self._chain(self._variable(first.name), first.names, _Site(first, dot, rest, final))
         self._node = first
         if rest or final is not _ABSENT:
             raise self._fail(f"can't give argument to non-function {first}")
-        if isinstance(first, nodes.Pipeline):
-            return self._pipeline(dot, first)
-        if isinstance(first, nodes.Variable):
-            return self._variable(first.name)
-        if isinstance(first, nodes.Literal):
-            return first.value
-        if isinstance(first, nodes.Nil):
+        return self._value(dot, first)
+
+    def _value(self, dot: object, node: nodes.Node) -> object:
+        if isinstance(node, nodes.Pipeline):
+            return self._pipeline(dot, node)
+        if isinstance(node, nodes.Variable):
+            return self._variable(node.name)
+        if isinstance(node, nodes.Literal):
+            return node.value
+        if isinstance(node, nodes.Nil):
             raise self._fail("nil is not a command")
         return dot
 
@@ -196,17 +217,13 @@ class _State:
                 return value
         raise self._fail(f"undefined variable: {name}")
 
-    def _chain(
-        self, dot: object, receiver: object, node: nodes.Node, names: list[str], rest: list[nodes.Node], final: object
-    ) -> object:
-        self._node = node
+    def _chain(self, receiver: object, names: list[str], site: _Site) -> object:
+        self._node = site.node
         for name in names[:-1]:
-            receiver = self._field(dot, receiver, name, node, [], _ABSENT)
-        return self._field(dot, receiver, names[-1], node, rest, final)
+            receiver = self._field(receiver, name, _Site(site.node, site.dot, (), _ABSENT))
+        return self._field(receiver, names[-1], site)
 
-    def _field(
-        self, dot: object, receiver: object, name: str, node: nodes.Node, rest: list[nodes.Node], final: object
-    ) -> object:
+    def _field(self, receiver: object, name: str, site: _Site) -> object:
         if isinstance(receiver, NoValue):
             if self._template.strict:
                 raise self._fail(f"nil data; no entry for key {quote(name)}")
@@ -217,10 +234,10 @@ class _State:
             method = receiver.kind.methods.get(name)
             if method is not None:
                 data = receiver.data
-                return self._call(dot, name, lambda arg: method(data, arg), ("string",), node, rest, final)
+                return self._call(name, lambda argument: method(data, argument), ("string",), site)
         elif name == "Label" and hasattr(receiver, "label"):
-            return self._call(dot, name, receiver.label, ("string",), node, rest, final)
-        if rest or final is not _ABSENT:
+            return self._call(name, receiver.label, ("string",), site)
+        if site.given:
             raise self._fail(f"{name} is not a method but has arguments")
         return self._plain_field(receiver, name)
 
@@ -237,34 +254,25 @@ class _State:
                 return NO_VALUE
         raise self._fail(f"can't evaluate field {name} in type {go_type(receiver)}")
 
-    def _call(
-        self,
-        dot: object,
-        name: str,
-        function: object,
-        types: tuple[str, ...],
-        node: nodes.Node,
-        rest: list[nodes.Node],
-        final: object,
-    ) -> object:
-        given = len(rest) + (final is not _ABSENT)
+    def _call(self, name: str, function: object, types: tuple[str, ...], site: _Site) -> object:
+        arguments, least = site.arguments, len(types) - 1
         variadic = types[-1].endswith("...")
-        if variadic and given < len(types) - 1:
-            raise self._fail(f"wrong number of args for {name}: want at least {len(types) - 1} got {len(rest)}")
-        if not variadic and given != len(types):
-            raise self._fail(f"wrong number of args for {name}: want {len(types)} got {given}")
+        if variadic and site.given < least:
+            raise self._fail(f"wrong number of args for {name}: want at least {least} got {len(arguments)}")
+        if not variadic and site.given != len(types):
+            raise self._fail(f"wrong number of args for {name}: want {len(types)} got {site.given}")
         values: list[object] = []
-        for at, argument in enumerate(rest):
-            values.append(self._argument(dot, argument, types[min(at, len(types) - 1)]))
+        for at, argument in enumerate(arguments):
+            values.append(self._argument(site.dot, argument, types[min(at, least)]))
             if name in {"and", "or"} and truth(values[-1]) == (name == "or"):
                 return values[-1]  # the rest is not evaluated
-        if final is not _ABSENT:
-            values.append(self._typed(final, types[min(len(rest), len(types) - 1)]))
+        if site.final is not _ABSENT:
+            values.append(self._typed(site.final, types[min(len(arguments), least)]))
         assert callable(function)
         try:
             return function(*values)
         except FunctionError as error:
-            self._node = node
+            self._node = site.node
             raise self._fail(f"error calling {name}: {error}") from error
 
     def _argument(self, dot: object, node: nodes.Node, kind: str) -> object:

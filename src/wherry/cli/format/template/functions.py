@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from wherry.cli.format.gojson import encode
 from wherry.cli.format.rows import Row
-from wherry.cli.format.template.printing import NO_VALUE, NilList, NilMap, NoValue, Struct, go_type, plain, sprint, sprintf
+from wherry.cli.format.template.printing import (
+    NO_VALUE,
+    NilList,
+    NilMap,
+    NoValue,
+    Struct,
+    go_type,
+    plain,
+    sprint,
+    sprintf,
+)
 from wherry.client.query import quote as percent
 
 TYPE_CHECKING = False
@@ -49,7 +59,7 @@ def _with_nulls(value: object) -> object:
 
 
 def index(item: object, *keys: object) -> object:
-    """item[key][key]…"""  # noqa: D400
+    """item[key][key]…"""
     for key in keys:
         if item is None or item is NO_VALUE:
             raise FunctionError("index of untyped nil")

@@ -59,26 +59,15 @@ class _Lexer:
         self._depth = 0
 
     def run(self) -> Iterator[Token]:
-        source, end = self._source, len(self._source)
         trim = False
         while True:
-            left = source.find("{{", self._at)
-            text = source[self._at : left if left >= 0 else end]
-            start = self._at
-            if trim:
-                start += len(text) - len(text.lstrip(_SPACE))
-                text = text.lstrip(_SPACE)
-            if left >= 0 and source.startswith("{{-", left) and source[left + 3 : left + 4] in tuple(_SPACE):
-                text = text.rstrip(_SPACE)
-            if text:
-                yield self._token("text", start, text)
+            left = self._source.find("{{", self._at)
+            yield from self._text(left, trim=trim)
             if left < 0:
-                yield self._token("eof", end, "")
+                yield self._token("eof", len(self._source), "")
                 return
-            inside = left + 2
-            if source.startswith("-", inside) and source[inside + 1 : inside + 2] in tuple(_SPACE):
-                inside += 2
-            if source.startswith("/*", inside):
+            inside = left + (4 if self._trims_left(left) else 2)
+            if self._source.startswith("/*", inside):
                 problem, trim = self._comment(inside)
                 if problem:
                     yield self._token("error", left, problem)
@@ -93,6 +82,22 @@ class _Lexer:
                 if token.kind == "error":
                     return
                 trim = token.kind == "right" and token.text.startswith("-")
+
+    def _trims_left(self, left: int) -> bool:
+        """Whether the action that opens here takes the space before it away."""
+        return self._source.startswith("{{-", left) and self._source[left + 3 : left + 4] in tuple(_SPACE)
+
+    def _text(self, left: int, *, trim: bool) -> Iterator[Token]:
+        """The text up to the next action, without what the actions around it trim."""
+        text = self._source[self._at : left] if left >= 0 else self._source[self._at :]
+        start = self._at
+        if trim:
+            start += len(text) - len(text.lstrip(_SPACE))
+            text = text.lstrip(_SPACE)
+        if left >= 0 and self._trims_left(left):
+            text = text.rstrip(_SPACE)
+        if text:
+            yield self._token("text", start, text)
 
     def _comment(self, start: int) -> tuple[str, bool]:
         close = self._source.find("*/", start + 2)
@@ -141,27 +146,14 @@ class _Lexer:
             if token.kind == "error":
                 return
 
-    def _one(self) -> Token:  # noqa: PLR0911  one return per kind of token
+    def _one(self) -> Token:
         source = self._source
         character = source[self._at]
         self._at += 1
         if character in _SPACE:
             return self._space()
-        if character in "=|,":
-            return self._emit({"=": "assign", "|": "pipe", ",": "char"}[character])
-        if character == ":":
-            if not source.startswith("=", self._at):
-                return self._error("expected :=")
-            self._at += 1
-            return self._emit("declare")
-        if character in "\"'":
-            return self._quoted(character)
-        if character == "`":
-            close = source.find("`", self._at)
-            if close < 0:
-                return self._error("unterminated raw quoted string")
-            self._at = close + 1
-            return self._emit("raw")
+        if character in "\"'`":
+            return self._raw() if character == "`" else self._quoted(character)
         if character == "$":
             return self._word("variable")
         following = source[self._at : self._at + 1]
@@ -173,7 +165,21 @@ class _Lexer:
             return self._identifier()
         return self._mark(character)
 
+    def _raw(self) -> Token:
+        close = self._source.find("`", self._at)
+        if close < 0:
+            return self._error("unterminated raw quoted string")
+        self._at = close + 1
+        return self._emit("raw")
+
     def _mark(self, character: str) -> Token:
+        if character in "=|,":
+            return self._emit({"=": "assign", "|": "pipe", ",": "char"}[character])
+        if character == ":":
+            if not self._source.startswith("=", self._at):
+                return self._error("expected :=")
+            self._at += 1
+            return self._emit("declare")
         if character == "(":
             self._depth += 1
             return self._emit("open")

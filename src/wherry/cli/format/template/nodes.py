@@ -55,7 +55,7 @@ class Dot(Node):
 
 
 class Field(Node):
-    """.A.B"""  # noqa: D400
+    """.A.B"""
 
     __slots__ = ("names",)
 
@@ -82,7 +82,7 @@ class Variable(Node):
 
 
 class Chain(Node):
-    """(pipeline).A.B"""  # noqa: D400
+    """(pipeline).A.B"""
 
     __slots__ = ("base", "names")
 
@@ -170,7 +170,7 @@ class Branch(Node):
 
 
 class Call(Node):
-    """{{template "name" pipeline}}"""  # noqa: D400
+    """{{template "name" pipeline}}"""
 
     __slots__ = ("name", "pipeline")
 

@@ -8,9 +8,10 @@ from wherry.cli.format.text import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
 _OPERANDS = frozenset({"bool", "character", "field", "identifier", "number", "raw", "string", "variable", "open"})
+_LITERALS = frozenset({"bool", "character", "number", "raw", "string"})
 _ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34}
 _CODES = {"x": 2, "u": 4, "U": 8}
 
@@ -27,6 +28,17 @@ class Parser:
         self._variables = ["$"]
         self._loops = 0
         self.templates: dict[str, list[nodes.Node]] = {}
+        self._controls: dict[str, Callable[[Token], nodes.Node]] = {
+            "block": self._block,
+            "break": self._jump,
+            "continue": self._jump,
+            "else": self._else,
+            "end": self._end,
+            "if": self._branch,
+            "range": self._branch,
+            "template": self._call,
+            "with": self._branch,
+        }
 
     def parse(self) -> dict[str, list[nodes.Node]]:
         """Parse all of it. Raises ``TemplateError``."""
@@ -100,24 +112,17 @@ class Parser:
     def _action(self, *, define: bool) -> nodes.Node | None:
         token = self._solid()
         if token.kind == "keyword":
-            match token.text:
-                case "define" if define:
-                    self._define()
-                    return None
-                case "block":
-                    return self._block()
-                case "break" | "continue":
-                    return self._jump(token)
-                case "else":
-                    return self._else(token)
-                case "end":
-                    return nodes.Jump(self._expect("right", "end").position, "end")
-                case "if" | "range" | "with":
-                    return self._branch(token)
-                case "template":
-                    return self._call()
+            if token.text == "define" and define:
+                self._define()
+                return None
+            control = self._controls.get(token.text)
+            if control is not None:
+                return control(token)
         self._back(token)
         return nodes.Action(token.position, self._pipeline("command", "right"))
+
+    def _end(self, _token: Token) -> nodes.Node:
+        return nodes.Jump(self._expect("right", "end").position, "end")
 
     def _define(self) -> None:
         name = self._template_name(self._solid(), "define clause")
@@ -137,14 +142,14 @@ class Parser:
             self._unexpected(token, context)
         return self._unquote(token)
 
-    def _block(self) -> nodes.Node:
+    def _block(self, _token: Token) -> nodes.Node:
         token = self._solid()
         name = self._template_name(token, "block clause")
         pipeline = self._pipeline("block clause", "right")
         self._nested(name, "block clause")
         return nodes.Call(token.position, name, pipeline)
 
-    def _call(self) -> nodes.Node:
+    def _call(self, _token: Token) -> nodes.Node:
         token = self._solid()
         name = self._template_name(token, "template clause")
         pipeline = None
@@ -268,38 +273,38 @@ class Parser:
             self._fail(f"unexpected . after term {quote(str(node))}")
         return nodes.Chain(position, node, names)
 
-    def _term(self) -> nodes.Node | None:  # noqa: PLR0911  one return per kind of term
+    def _term(self) -> nodes.Node | None:
         token = self._solid()
-        match token.kind:
-            case "error":
-                self._fail(token.text)
-            case "identifier":
-                if token.text not in self._functions:
-                    self._fail(f"function {quote(token.text)} not defined")
-                return nodes.Identifier(token.position, token.text)
-            case "keyword" if token.text == ".":
-                return nodes.Dot(token.position)
-            case "keyword" if token.text == "nil":
-                return nodes.Nil(token.position)
-            case "variable":
-                if token.text not in self._variables:
-                    self._fail(f"undefined variable {quote(token.text)}")
-                return nodes.Variable(token.position, token.text, [])
-            case "field":
-                return nodes.Field(token.position, [token.text[1:]])
-            case "bool":
-                return nodes.Literal(token.position, token.text == "true", token.text)
-            case "number":
-                return nodes.Literal(token.position, self._number(token.text), token.text)
-            case "character":
-                return nodes.Literal(token.position, self._character(token), token.text)
-            case "string" | "raw":
-                return nodes.Literal(token.position, self._unquote(token), token.text)
-            case "open":
-                pipeline = self._pipeline("parenthesized pipeline", "close")
-                return pipeline
+        if token.kind == "error":
+            self._fail(token.text)
+        if token.kind == "identifier":
+            if token.text not in self._functions:
+                self._fail(f"function {quote(token.text)} not defined")
+            return nodes.Identifier(token.position, token.text)
+        if token.kind == "variable":
+            if token.text not in self._variables:
+                self._fail(f"undefined variable {quote(token.text)}")
+            return nodes.Variable(token.position, token.text, [])
+        if token.kind == "open":
+            return self._pipeline("parenthesized pipeline", "close")
+        return self._simple(token)
+
+    def _simple(self, token: Token) -> nodes.Node | None:
+        if token.kind == "keyword" and token.text in {".", "nil"}:
+            return nodes.Dot(token.position) if token.text == "." else nodes.Nil(token.position)
+        if token.kind == "field":
+            return nodes.Field(token.position, [token.text[1:]])
+        if token.kind in _LITERALS:
+            return nodes.Literal(token.position, self._literal(token), token.text)
         self._back(token)
         return None
+
+    def _literal(self, token: Token) -> object:
+        if token.kind == "bool":
+            return token.text == "true"
+        if token.kind == "number":
+            return self._number(token.text)
+        return self._character(token) if token.kind == "character" else self._unquote(token)
 
     def _number(self, text: str) -> int | float:
         try:

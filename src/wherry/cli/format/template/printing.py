@@ -21,6 +21,7 @@ class NoValue:
 
 
 NO_VALUE = NoValue()
+_SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
 class NilList(list[object]):
@@ -39,7 +40,7 @@ class Struct(dict[str, object]):
         self.go_type = go_type
 
 
-def go_type(value: object) -> str:  # noqa: PLR0911  a table
+def go_type(value: object) -> str:
     """The name of a value's Go type."""
     if isinstance(value, Row):
         return value.kind.go_type
@@ -60,7 +61,7 @@ def go_type(value: object) -> str:  # noqa: PLR0911  a table
     return "<nil>"
 
 
-def plain(value: object) -> str:  # noqa: PLR0911  a table
+def plain(value: object) -> str:
     """As %v."""
     if isinstance(value, str):
         return value
@@ -83,9 +84,9 @@ def plain(value: object) -> str:  # noqa: PLR0911  a table
 
 def number(value: float) -> str:
     """A float as %v: shortest, with an exponent below 1e-4 and from 1e21."""
-    if value != value or value in {float("inf"), float("-inf")}:
-        return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(value)]
     text = repr(value)
+    if text in _SPECIAL:
+        return _SPECIAL[text]
     mantissa, _, exponent = text.partition("e")
     if exponent and -4 <= int(exponent) < 21:
         return f"{value:.0f}"

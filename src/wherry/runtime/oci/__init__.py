@@ -1,0 +1,1 @@
+"""The OCI runtime command, ``wherry-oci``."""
