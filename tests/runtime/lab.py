@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from wherry.runtime.launcher import Launcher, Shim
 from wherry.runtime.model import ExecRequest, ExitStatus, JsonLog, LaunchRequest, OverlayRoot, Stdio
 
@@ -163,13 +165,13 @@ async def finish(shim: Shim, *, timeout: float = 20) -> tuple[ExitStatus, bytes,
 
 
 def play(work: Coroutine[Any, Any, None], *, timeout: float = 60) -> None:
-    """Run a test's coroutine."""
+    """Run a test's coroutine on the daemon's own kind of loop."""
 
     async def bounded() -> None:
         async with asyncio.timeout(timeout):
             await work
 
-    asyncio.run(bounded())
+    uvloop.run(bounded())
 
 
 def exists(path: object) -> bool:

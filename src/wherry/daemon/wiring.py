@@ -23,6 +23,7 @@ from wherry.api.server.app import Server
 from wherry.api.server.routing import Route
 from wherry.daemon.config import Config
 from wherry.engine.containers.context import Context, Settings
+from wherry.engine.containers.network_directory import NetworkDirectory
 from wherry.engine.containers.registry import Registry
 from wherry.engine.containers.execs import Execs
 from wherry.engine.containers.service import Containers
@@ -117,7 +118,7 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
         *container_routes.routes(containers),
         *exec_routes.routes(execs),
         *image_routes.routes(images),
-        *network_routes.routes(Networks(controller, containers, events)),
+        *network_routes.routes(Networks(controller, NetworkDirectory(context), events)),
         *volume_routes.routes(volumes),
         *event_routes.routes(events),
         *system_routes.routes(system),

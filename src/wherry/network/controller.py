@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from wherry.lib.errors import Conflict, Forbidden, Internal, WherryError
+from wherry.lib.errors import Conflict, Forbidden, Internal, InvalidArgument, WherryError
 from wherry.lib.ids import new_id
 from wherry.network import endpoint as kernel
 from wherry.network import networks, plan
@@ -162,15 +162,17 @@ class NetworkController:
             return self._view(container_id)
 
     async def disconnect(self, container_id: str, network_name: str) -> Sandbox:
-        """Take a running container off a network. Raises NotFound, Forbidden, Conflict, Internal."""
+        """Take a running container off a network. Raises NotFound, InvalidArgument, Conflict, Internal."""
         async with self._locked(container_id):
             network = self._ledger.network(network_name)
             if network.record.driver == "host":
-                raise Conflict(plan.HOST_ALONE)
+                raise InvalidArgument(plan.HOST_ALONE)
             present = self._present(container_id)
             leaving = next((item for item in present if item.network_id == network.id and not item.parked), None)
             if leaving is None:
-                raise Forbidden(f"container {container_id} is not connected to network {network.name}")
+                raise Internal(
+                    f"container {container_id} is not connected to network {network.name}"
+                )  # Docker answers 500
             await self._remove(leaving, present)
             return self._view(container_id)
 

@@ -114,7 +114,7 @@ def _check_name(name: str, existing: Collection[Network]) -> None:
     if not name:
         raise InvalidArgument("invalid name: ")
     if name in (*PREDEFINED, "default"):
-        raise Forbidden(f"operation is not permitted on predefined {name} network")
+        raise Forbidden(f"operation is not permitted on predefined {name} network ")
     if any(network.name == name for network in existing):
         raise Conflict(f"network with name {name} already exists")
 

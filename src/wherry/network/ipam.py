@@ -68,7 +68,9 @@ def read_pool(config: IPAMConfig, subnet: Network | None = None) -> Pool:
         for name, address in (config.auxiliary_addresses or {}).items()
     }
     if config.gateway:
-        gateway = _within(config.gateway, network, f"no matching subnet for gateway {config.gateway}")
+        gateway = _within(
+            config.gateway, network, f"failed to allocate gateway ({config.gateway}): Requested address is out of range"
+        )
         if int(gateway) in {int(address) for address in auxiliary.values()}:
             raise Forbidden("failed to allocate gateway (" + config.gateway + "): Address already in use")
     else:
@@ -129,7 +131,7 @@ def _within(text: str, subnet: Network, otherwise: str) -> Address:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise InvalidArgument(f"invalid IP address: {text}") from None
+        raise InvalidArgument(f"invalid gateway address {text} in Ipam configuration") from None
     if address not in subnet:
         raise InvalidArgument(otherwise)
     return address

@@ -54,9 +54,9 @@ def check_company(networks: Sequence[Network]) -> None:
     """The host's and no network stand alone."""
     if len(networks) > 1:
         if any(network.record.driver == "host" for network in networks):
-            raise Conflict(HOST_ALONE)
+            raise InvalidArgument(HOST_ALONE)
         if any(network.record.driver == "null" for network in networks):
-            raise Conflict(NONE_ALONE)
+            raise InvalidArgument(NONE_ALONE)
 
 
 def check_settings(network: Network, settings: EndpointSettings) -> None:

@@ -93,6 +93,7 @@ def refuse_unbuilt(host: HostConfig) -> None:
     """Options that this engine does not have yet: said, never dropped. Raises InvalidArgument."""
     for given, name in (
         (host.userns_mode not in ("", "host"), f"UsernsMode {host.userns_mode!r}"),
+        (host.ipc_mode.startswith("container:"), f"IpcMode {host.ipc_mode!r}"),
         (host.links, "Links (--link)"),
         (host.cgroup, "Cgroup"),
         (host.cpu_realtime_period or host.cpu_realtime_runtime, "CpuRealtimePeriod or CpuRealtimeRuntime"),

@@ -219,9 +219,9 @@ class Execs:
         self.configs: dict[str, ExecCreate] = {}
         self.started = []
         self.sessions = []
-        self.failure = None
+        self.sizes = []
 
-    def create(self, key, config):
+    def create(self, _key, config):
         self.configs[f"{len(self.configs)}"] = config
         return f"{len(self.configs) - 1}"
 
@@ -261,3 +261,4 @@ class Execs:
 
     async def resize(self, exec_id, height, width):
         self.config(exec_id)
+        self.sizes.append((height, width))

@@ -78,11 +78,11 @@ class Client:
 
     async def rest(self) -> bytes:
         """Until the server closes, gently or not."""
-        received = b""
+        received = bytearray()
         with contextlib.suppress(ConnectionResetError):
-            while data := await self.reader.read(65536):
+            while data := await self.reader.read(1 << 20):
                 received += data
-        return received
+        return bytes(received)
 
     async def close(self):
         self.writer.close()
@@ -131,7 +131,7 @@ async def serving(routes, *, grace=5.0, **limits):
 async def soon(condition, seconds=5.0):
     """Wait until ``condition()`` holds."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (the condition is anything)
             await asyncio.sleep(0.005)
 
 

@@ -6,10 +6,11 @@ import asyncio
 import json
 
 import pytest
-from unit.api.processes import Containers, Execs
-from unit.api.serving import on_uvloop, serving
 
-from wherry.api.routes import container, exec
+from unit.api.processes import Containers, Execs
+from unit.api.serving import on_uvloop, serving, soon
+from wherry.api.routes import container
+from wherry.api.routes import exec as exec_routes
 from wherry.lib.filters import Filters
 from wherry.logs.line import LogLine
 from wherry.wire.exec import ExecCreate
@@ -193,8 +194,7 @@ async def test_old_waits_answer_when_it_is_over():
     backend = Containers()
     async with serving(container.routes(backend)) as served:
         asking = asyncio.create_task(served.ask("POST", "/v1.29/containers/x/wait?condition=nonsense"))
-        while "x" not in backend.exits:
-            await asyncio.sleep(0.01)
+        await soon(lambda: "x" in backend.exits)
         backend.exits["x"].set_result(7)
         assert (await asking).json() == {"StatusCode": 7}
 
@@ -268,7 +268,7 @@ async def test_inspect_shows_sizes_when_asked():
 @on_uvloop
 async def test_exec():
     execs = Execs()
-    async with serving(exec.routes(execs)) as served:
+    async with serving(exec_routes.routes(execs)) as served:
         answer = await served.ask("POST", "/containers/x/exec", b'{"Cmd": ["true", "a"], "ConsoleSize": [1, 2]}')
         assert (answer.status, answer.json()) == (201, {"Id": "0"})
         assert execs.configs["0"] == ExecCreate(cmd=["true", "a"], console_size=(1, 2))

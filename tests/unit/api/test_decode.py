@@ -21,7 +21,8 @@ def refusal(body: bytes, model=CreateRequest) -> str:
 
 def test_null_is_the_default_everywhere():
     body = b"""{"Image": null, "Tty": null, "Env": null, "ExposedPorts": {"80/tcp": null}, "Labels": {"a": null},
-        "HostConfig": {"Memory": null, "LogConfig": null, "RestartPolicy": {"Name": null}, "PortBindings": {"80/tcp": null},
+        "HostConfig": {"Memory": null, "LogConfig": null, "RestartPolicy": {"Name": null},
+        "PortBindings": {"80/tcp": null},
         "ConsoleSize": null, "Ulimits": [null]}}"""
     request = decode_json(body, CreateRequest)
     assert (request.image, request.tty, request.env, request.labels) == ("", False, None, {"a": ""})
@@ -75,7 +76,8 @@ def test_arrays_of_fixed_size_come_in_any_length():
         ),
         (
             b'{"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": 80}]}}}',
-            "json: cannot unmarshal number into Go struct field PortBinding.HostConfig.PortBindings.HostPort of type string",
+            "json: cannot unmarshal number into Go struct field PortBinding.HostConfig.PortBindings.HostPort"
+            " of type string",
         ),
         (b'{"Image":', "unexpected EOF"),
         (b"{} x", "unexpected content after JSON"),

@@ -99,5 +99,5 @@ def test_newer_clients_are_told(text):
 
 @pytest.mark.parametrize("text", ["1.23", "1.12", "1", "0.1", "."])
 def test_older_clients_are_told(text):
-    with pytest.raises(InvalidArgument, match="is too old. Minimum supported API version is 1.24, please upgrade"):
+    with pytest.raises(InvalidArgument, match=r"is too old\. Minimum supported API version is 1\.24, please upgrade"):
         parse_version(text)

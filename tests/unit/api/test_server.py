@@ -6,13 +6,14 @@ import asyncio
 import logging
 
 import pytest
-from unit.api.serving import on_uvloop, serving, soon
 
+from unit.api.serving import on_uvloop, serving, soon
 from wherry.api.server.routing import ApiVersion, Chunked, Empty, Json, Route, Text
 from wherry.lib import errors
 from wherry.wire.exec import ExecStart
 
 MIB = 1 << 20
+UPGRADE = "please upgrade your client to a newer version"
 
 
 async def echo(request):
@@ -177,7 +178,7 @@ def test_errors_have_a_status_and_a_message(error, status):
 
 
 @on_uvloop
-async def test_a_fault_of_ours_is_logged(caplog=None):
+async def test_a_fault_of_ours_is_logged():
     records = []
     handler = logging.Handler()
     handler.emit = records.append
@@ -205,8 +206,7 @@ async def test_pages_versions_and_what_is_not_built():
                 "GET",
                 "/v1.12/hello/x",
                 400,
-                "client version 1.12 is too old. Minimum supported API version is 1.24, "
-                "please upgrade your client to a newer version",
+                "client version 1.12 is too old. Minimum supported API version is 1.24, " + UPGRADE,
             ),
             ("POST", "/v1.41/images/a/b/push?tag=x", 501, "POST /images/{name}/push is not built yet"),
         ]:
@@ -560,3 +560,22 @@ async def test_a_header_cannot_break_its_line():
         answer = await served.ask("GET", "/x")
         assert answer.status == 500
         assert "x-injected" not in answer.headers
+
+
+@on_uvloop
+async def test_a_hang_up_behind_an_unread_body_is_noticed():
+    cancelled = asyncio.Event()
+
+    async def busy(_request):
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cancelled.set()
+
+    async with serving([Route("POST", "/build", busy)], hangup_poll=0.05, buffered=1000) as served:
+        client = await served.connect()
+        await client.send(b"POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 100_000)
+        await asyncio.sleep(0.15)
+        assert not cancelled.is_set()
+        client.writer.transport.abort()
+        await asyncio.wait_for(cancelled.wait(), 3)

@@ -6,11 +6,13 @@ import asyncio
 import json
 
 import pytest
-from unit.api.processes import Containers, Execs
-from unit.api.serving import on_uvloop, serving
 
-from wherry.api.routes import container, exec
+from unit.api.processes import Containers, Execs
+from unit.api.serving import on_uvloop, serving, soon
+from wherry.api.routes import container
+from wherry.api.routes import exec as exec_routes
 from wherry.api.server.routing import Route, Taken
+from wherry.wire.exec import ExecCreate
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
@@ -90,14 +92,14 @@ async def test_bytes_sent_with_the_request_are_input():
     """With and without an upgrade, behind a body of known length and behind a chunked one."""
     backend = Containers()
     execs = Execs()
-    async with serving([*container.routes(backend), *exec.routes(execs)]) as served:
+    async with serving([*container.routes(backend), *exec_routes.routes(execs)]) as served:
         for headers in (UPGRADE, {}):
             client = await served.connect()
             await hijacked(client, ATTACH, after=b"early\n", **headers)
             client.half_close()
             assert frames(await client.rest()) == [(1, b"early\n")]
             for coding in ("length", "chunked"):
-                exec_id = execs.create("x", exec.ExecCreate(cmd=["cat"], attach_stdin=True))
+                exec_id = execs.create("x", ExecCreate(cmd=["cat"], attach_stdin=True))
                 client = await served.connect()
                 target = f"/exec/{exec_id}/start"
                 if coding == "length":
@@ -119,8 +121,8 @@ async def test_bytes_sent_with_the_request_are_input():
 async def test_a_json_body_after_the_upgrade_head_is_read():
     """The head and the body of exec start come in separate packets, as the docker client sends them."""
     execs = Execs()
-    async with serving(exec.routes(execs)) as served:
-        exec_id = execs.create("x", exec.ExecCreate(cmd=["cat"], attach_stdin=True))
+    async with serving(exec_routes.routes(execs)) as served:
+        exec_id = execs.create("x", ExecCreate(cmd=["cat"], attach_stdin=True))
         client = await served.connect()
         body = json.dumps({"Detach": False, "Tty": False}).encode()
         head = f"POST /exec/{exec_id}/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
@@ -202,13 +204,13 @@ async def test_what_a_client_sent_before_it_went_arrives(tmp_path):
 @on_uvloop
 async def test_a_client_that_does_not_read_holds_the_program_back():
     backend = Containers()
-    backend.command = ["sh", "-c", "head -c 30000000 /dev/zero"]
+    backend.command = ["sh", "-c", "head -c 8000000 /dev/zero"]
     async with serving(container.routes(backend)) as served:
         client = await served.connect()
         await hijacked(client, ATTACH, **UPGRADE)
         await asyncio.sleep(0.3)
         assert backend.sessions[0].process.returncode is None
-        assert len(joined(await client.rest(), 1)) == 30_000_000
+        assert len(joined(await client.rest(), 1)) == 8_000_000
 
 
 @on_uvloop
@@ -224,8 +226,8 @@ async def test_attach_to_nobody_is_an_ordinary_error():
 async def test_a_failed_exec_tells_on_the_stream():
     """The connection is taken by then; the client learns the code from inspect."""
     execs = Execs()
-    async with serving(exec.routes(execs)) as served:
-        exec_id = execs.create("x", exec.ExecCreate(cmd=["missing"]))
+    async with serving(exec_routes.routes(execs)) as served:
+        exec_id = execs.create("x", ExecCreate(cmd=["missing"]))
         client = await served.connect()
         await hijacked(client, f"/exec/{exec_id}/start", b"{}", **UPGRADE)
         assert frames(await client.rest()) == [(1, b"OCI runtime exec failed: no such file\r\n")]
@@ -265,9 +267,7 @@ async def test_the_server_can_end_its_direction_first():
         assert await client.rest() == b"bye"
         await client.send(b"still here")
         client.half_close()
-        async with asyncio.timeout(3):
-            while not results:
-                await asyncio.sleep(0.01)
+        await soon(lambda: results)
     assert results == [b"still here"]
 
 

@@ -7,9 +7,9 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unit.api.processes import Containers
 from unit.api.serving import on_uvloop, serving
-
 from wherry.api.routes import container
 from wherry.api.server.websocket import BINARY, CLOSE, PING, PONG, TEXT, BadFrame, FrameReader, encode_frame
 

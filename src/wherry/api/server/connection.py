@@ -120,8 +120,9 @@ class Connection(asyncio.Protocol):
             self._break_body("unexpected EOF")
         elif self._mode is Mode.RAW:
             self._inbox.end()
+        self._watched = False
         self._look_for_hangup()
-        return True
+        return self._transport.get_extra_info("sslcontext") is None  # TLS has no half-closed state
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -338,17 +339,21 @@ class Connection(asyncio.Protocol):
         self.finish()
 
     def _look_for_hangup(self) -> None:
-        """After end of file, until the request is done: has the client gone, or does it still read?
+        """While a client sends no more, or is held back and its end of file cannot be read: has it gone?
 
-        Where the kernel cannot tell (TCP), one more look later is taken for a hang-up, as Go does at once; except on a
-        hijacked connection, where half-closing is part of the protocol.
+        Where the kernel cannot tell (TCP), end of file and one more look later are taken for a hang-up, as Go does at
+        once; except on a hijacked connection, where half-closing is part of the protocol.
         """
         self._timer = None
+        if self._task is None or not (self._eof or self._holds):
+            return
         gone = has_hung_up(self._socket)
-        if gone or (gone is None and self._watched and self._mode is not Mode.RAW):
+        if gone is None:
+            gone = self._eof and self._watched and self._mode is not Mode.RAW
+        if gone:
             self._transport.abort()
             return
-        self._watched = True
+        self._watched = self._eof
         self._arm(self._service.limits.hangup_poll, self._look_for_hangup)
 
     # --- flow control and time
@@ -360,6 +365,10 @@ class Connection(asyncio.Protocol):
         if not self._holds and not self._transport.is_closing():
             self._transport.pause_reading()
         self._holds.add(reason)
+        if (
+            self._timer is None and self._mode is not Mode.RAW
+        ):  # on a raw stream what was sent is to arrive all the same
+            self._arm(self._service.limits.hangup_poll, self._look_for_hangup)
 
     def _release(self, reason: str) -> None:
         if reason in self._holds:

@@ -97,8 +97,12 @@ def _check_joined(context: Context, host: HostConfig) -> None:
     """The containers whose namespaces are to be shared must exist."""
     for mode in (host.network_mode, host.ipc_mode, host.pid_mode):
         other = container_of(mode)
-        if other is not None:
-            context.registry.find(other)
+        try:
+            if other is not None:
+                context.registry.find(other)
+        except NotFound as error:
+            # Not 404: the client would take that for a missing image and pull it.
+            raise InvalidArgument(error.message) from None
 
 
 def _endpoints(request: CreateRequest, host: HostConfig) -> dict[str, EndpointSettings]:

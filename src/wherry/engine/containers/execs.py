@@ -58,7 +58,7 @@ class Execs:
     def create(self, key: str, config: ExecCreate) -> str:
         """Describe a process to come. Raises NotFound, Conflict when the container does not run, InvalidArgument."""
         entry = self._context.registry.find(key)
-        _check_running(entry)
+        _check_running(entry, key)
         if not config.cmd:
             raise InvalidArgument("No exec command specified")
         instance = Exec(ids.new_id(), entry, config)
@@ -77,7 +77,7 @@ class Execs:
                 if instance.exit_code is not None
                 else f"Error: Exec command {exec_id} is already running"
             )
-        _check_running(instance.container)
+        _check_running(instance.container, instance.container.id)
         instance.started = True
         config = instance.config
         session = None
@@ -103,7 +103,7 @@ class Execs:
     def config(self, exec_id: str) -> ExecCreate:
         """What it was created with. Raises NotFound, Conflict when its container does not run."""
         instance = self.find(exec_id)
-        _check_running(instance.container)
+        _check_running(instance.container, instance.container.id)
         return instance.config
 
     def inspect(self, exec_id: str) -> ExecInspect:
@@ -208,9 +208,9 @@ class Execs:
         notify.emit(self._context, instance.container.record, action, execID=instance.id, **extra)
 
 
-def _check_running(entry: Entry) -> None:
+def _check_running(entry: Entry, key: str) -> None:
     status = entry.record.state.status
     if status is Status.PAUSED:
-        raise Conflict(f"Container {entry.id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {key} is paused, unpause the container before exec")
     if status is not Status.RUNNING:
         raise Conflict(f"container {entry.id} is not running")

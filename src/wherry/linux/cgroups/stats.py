@@ -14,7 +14,7 @@ class BlockCounter:
     major: int
     minor: int
     op: str
-    """As the kernel spells it: ``Read``, ``Write``, ``Sync``, ``Async``, ``Discard``, ``Total`` (v1), ``read`` … (v2)."""
+    """``Read``, ``Write``, ``Sync``, ``Async``, ``Discard``, ``Total`` on v1, ``read`` and ``write`` on v2."""
     value: int
 
 

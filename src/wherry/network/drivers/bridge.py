@@ -20,10 +20,10 @@ from wherry.linux.rtnetlink import (
     delete_address,
     delete_link,
     find_link,
-    set_port,
     list_addresses,
     list_links,
     set_link,
+    set_port,
 )
 from wherry.network.firewall import BridgeRules
 from wherry.network.host import Host, read_sysctl, write_sysctl
