@@ -31,8 +31,8 @@ def name():
 
 
 @BOTH
-def test_a_shell_answers_and_its_exit_code_comes_back(program):
-    with at_terminal(program, "run", "--rm", "-it", "busybox", "sh", rows=31, columns=97) as terminal:
+def test_a_shell_answers_and_its_exit_code_comes_back(program, name):
+    with at_terminal(program, "run", "--rm", "-it", "--name", name, "busybox", "sh", rows=31, columns=97) as terminal:
         terminal.expect("#")
         terminal.type("stty size; echo $((40+2)); exit 7\r")
         terminal.expect("31 97")
@@ -41,9 +41,18 @@ def test_a_shell_answers_and_its_exit_code_comes_back(program):
 
 
 @BOTH
-def test_control_c_goes_to_the_container(program):
+def test_control_c_goes_to_the_container(program, name):
     with at_terminal(
-        program, "run", "--rm", "-it", "busybox", "sh", "-c", "trap 'echo got; exit 3' INT; echo ready; read x"
+        program,
+        "run",
+        "--rm",
+        "-it",
+        "--name",
+        name,
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'echo got; exit 3' INT; echo ready; read x",
     ) as terminal:
         terminal.expect("ready")
         terminal.type("\x03")
@@ -52,8 +61,8 @@ def test_control_c_goes_to_the_container(program):
 
 
 @BOTH
-def test_a_new_size_is_passed_on(program):
-    with at_terminal(program, "run", "--rm", "-it", "busybox", "sh") as terminal:
+def test_a_new_size_is_passed_on(program, name):
+    with at_terminal(program, "run", "--rm", "-it", "--name", name, "busybox", "sh") as terminal:
         terminal.expect("#")
         time.sleep(0.5)  # docker listens for new sizes only a little after the prompt
         terminal.resize(40, 132)

@@ -39,7 +39,15 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_NET_NS_FD = (
+    1,
+    3,
+    4,
+    10,
+    16,
+    18,
+    28,
+)
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
 VETH_INFO_PEER = 1
@@ -48,6 +56,7 @@ IFA_F_NODAD = 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_TABLE = 1, 4, 5, 7, 15
 
 IFF_UP = 0x1
+IF_OPER_UP = 6
 RT_TABLE_MAIN = 254
 RTPROT_BOOT = 3
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
@@ -73,6 +82,8 @@ class Link:
     """Index of the bridge that it is a port of; 0 is none."""
     mtu: int
     up: bool
+    running: bool
+    """Whether packets can pass (RFC 2863 "up"); a moment after both ends of a veth are up."""
     kind: str
     """``bridge``, ``veth`` …; empty for hardware."""
 
@@ -255,6 +266,7 @@ def _parse_link(body: bytes) -> Link:
         master=_number(fields.get(IFLA_MASTER)),
         mtu=_number(fields.get(IFLA_MTU)),
         up=bool(flags & IFF_UP),
+        running=fields.get(IFLA_OPERSTATE, b"") == bytes([IF_OPER_UP]),
         kind=info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(errors="replace"),
     )
 

@@ -130,6 +130,8 @@ class NetworkController:
             space = await self.room.spaces.take()
             try:
                 record = plan.sandbox_record(request, space.sandbox_id, str(space.path))
+                if any(network.pool6 is not None for network, _ in wanted):
+                    (await self.room.spaces.open(space.path, ipv6=True)).close()
                 await self._add(request.container_id, record, wanted, space.handle)
             except BaseException:
                 await asyncio.shield(self.room.spaces.drop(space.path))

@@ -5,12 +5,14 @@ These run on the host's thread. One that fails leaves what it made to ``detach``
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from wherry.lib.errors import Internal
+from wherry.linux.rtnetlink import find_link
 from wherry.network import sandbox
 from wherry.network.drivers.base import Driver
 from wherry.network.firewall import PortRule, rules_for
@@ -20,6 +22,8 @@ from wherry.network.model import NetnsHandle
 from wherry.network.ports import PortRequest, PortTaken, requests
 from wherry.state.network import EndpointRecord, PublishedPort
 
+CARRIER_S = 0.1
+POLL_S = 0.0002
 ANY4, ANY6 = "0.0.0.0", "::"  # noqa: S104 - what Docker calls "every address"
 
 
@@ -70,6 +74,7 @@ def attach(
         fabric.driver(network).attach(fabric.host, network, endpoint, handle)
     sandbox.configure(handle, endpoints, networks)
     fabric.host.firewall.publish(port_rules(endpoints))
+    _await_carrier(fabric.host, endpoints)
 
 
 def detach(
@@ -104,6 +109,18 @@ def port_rules(endpoints: Iterable[EndpointRecord]) -> list[PortRule]:
         for endpoint in endpoints
         for rule in rules_for(endpoint.ports, endpoint.ipv4.partition("/")[0], endpoint.ipv6.partition("/")[0])
     ]
+
+
+def _await_carrier(host: Host, endpoints: Sequence[EndpointRecord]) -> None:
+    """Wait until the bridge passes packets of the new links.
+
+    The kernel turns a port on a moment after its carrier; a packet sent before is lost, and ARP takes a second to
+    ask again. When the kernel is busy with ending namespaces the moment is longer than a program's start.
+    """
+    deadline = time.monotonic() + CARRIER_S
+    for endpoint in endpoints:
+        while endpoint.link and not find_link(host.netlink, endpoint.link).running and time.monotonic() < deadline:
+            time.sleep(POLL_S)
 
 
 def _host_addresses(request: PortRequest, endpoint: EndpointRecord, binding: str) -> Iterator[str]:

@@ -100,7 +100,9 @@ async def test_the_docker_sdk():
             socket._sock.sendall(b"typed")
             socket._sock.shutdown(1)
             assert socket.read() == b"\1\0\0\0\0\0\0\5typed"
+            raw = socket._sock
             socket.close()
+            raw.close()  # the SDK leaves it to the garbage collector
             assert len(list(found.stats(decode=True))) == 3
             with pytest.raises(docker.errors.NotFound, match="No such container: nobody"):
                 client.containers.get("nobody")

@@ -12,6 +12,8 @@ from wherry.lib.errors import InvalidArgument
 from wherry.wire.container import CreateRequest, HostConfig
 from wherry.wire.exec import ExecStart
 
+PORT = "HostConfig.PortBindings.HostPort"
+
 
 def refusal(body: bytes, model=CreateRequest) -> str:
     with pytest.raises(InvalidArgument) as caught:
@@ -76,8 +78,7 @@ def test_arrays_of_fixed_size_come_in_any_length():
         ),
         (
             b'{"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": 80}]}}}',
-            "json: cannot unmarshal number into Go struct field PortBinding.HostConfig.PortBindings.HostPort"
-            " of type string",
+            "json: cannot unmarshal number into Go struct field PortBinding." + PORT + " of type string",
         ),
         (b'{"Image":', "unexpected EOF"),
         (b"{} x", "unexpected content after JSON"),

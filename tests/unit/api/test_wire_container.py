@@ -20,9 +20,9 @@ CONFIG = """Hostname Domainname User AttachStdin AttachStdout AttachStderr Tty O
     WorkingDir Entrypoint OnBuild Labels""".split()
 
 HOST = """Binds ContainerIDFile LogConfig NetworkMode PortBindings RestartPolicy AutoRemove VolumeDriver VolumesFrom
-    ConsoleSize CapAdd CapDrop CgroupnsMode Dns DnsOptions DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links OomScoreAdj
-    PidMode Privileged PublishAllPorts ReadonlyRootfs SecurityOpt UTSMode UsernsMode ShmSize Isolation CpuShares Memory
-    NanoCpus CgroupParent BlkioWeight BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps
+    ConsoleSize CapAdd CapDrop CgroupnsMode Dns DnsOptions DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links
+    OomScoreAdj PidMode Privileged PublishAllPorts ReadonlyRootfs SecurityOpt UTSMode UsernsMode ShmSize
+    Isolation CpuShares Memory NanoCpus CgroupParent BlkioWeight BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps
     BlkioDeviceWriteIOps CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpusetCpus CpusetMems Devices
     DeviceCgroupRules DeviceRequests MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit Ulimits
     CpuCount CpuPercent IOMaximumIOps IOMaximumBandwidth MaskedPaths ReadonlyPaths""".split()
@@ -68,7 +68,8 @@ def test_a_mount_point_of_a_bind_has_no_name_or_driver():
 
 def test_a_summary_without_sizes():
     summary = ContainerSummary(
-        id="1", names=["/x"], image="i", image_id="sha256:1", command="c", created=1, ports=[], labels={}, state="running",
+        id="1", names=["/x"], image="i", image_id="sha256:1", command="c", created=1, ports=[], labels={},
+        state="running",
         status="Up", mounts=[],
     )  # fmt: skip
     assert list(written(summary)) == [

@@ -365,9 +365,7 @@ class Connection(asyncio.Protocol):
         if not self._holds and not self._transport.is_closing():
             self._transport.pause_reading()
         self._holds.add(reason)
-        if (
-            self._timer is None and self._mode is not Mode.RAW
-        ):  # on a raw stream what was sent is to arrive all the same
+        if self._timer is None and self._mode is not Mode.RAW:  # there, what was sent is to arrive all the same
             self._arm(self._service.limits.hangup_poll, self._look_for_hangup)
 
     def _release(self, reason: str) -> None:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
 _SLASHES = re.compile("//+")
-_ENCODER = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Carrier(requests.Wire, Protocol):
