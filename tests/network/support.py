@@ -161,7 +161,11 @@ def server(namespace, port, *, kind=socket.SOCK_STREAM, address="0.0.0.0", famil
     def listen():
         sock = socket.socket(family, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, port))
+        try:
+            sock.bind((address, port))
+        except OSError:
+            sock.close()
+            raise
         if kind == socket.SOCK_STREAM:
             sock.listen()
         sock.settimeout(0.2)

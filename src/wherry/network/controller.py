@@ -54,7 +54,7 @@ class NetworkController:
     ) -> None:
         """``host`` is another one than the machine itself in tests only."""
         self._host = host or Host(config.table)
-        drivers = (BridgeDriver(config.mtu), PlainDriver("host"), PlainDriver("null"))
+        drivers = (BridgeDriver(config.mtu, ip_forward=config.ip_forward), PlainDriver("host"), PlainDriver("null"))
         self.room = Room(
             config=config,
             ledger=Ledger(),

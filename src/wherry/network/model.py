@@ -48,7 +48,7 @@ class NetworkConfig:
     pools: tuple[tuple[IPv4Network, int], ...] = DEFAULT_POOLS
     mtu: int = 1500
     ip_forward: bool = True
-    """Turn ``net.ipv4.ip_forward`` on."""
+    """Turn the kernel's forwarding on, for IPv6 only when a network has it (the host then ignores router adverts)."""
     icc: bool = True
     """Whether containers on the default bridge may talk to each other."""
     ip_masquerade: bool = True

@@ -17,7 +17,7 @@ from wherry.lib.clock import now_ns
 from wherry.lib.errors import WherryError
 from wherry.network.design import bridge_options, default_bridge, plain_network
 from wherry.network.drivers.base import Driver
-from wherry.network.host import Host, write_sysctl
+from wherry.network.host import Host
 from wherry.network.ledger import Network, read_network
 from wherry.network.reaper import remove_links
 from wherry.network.room import Room
@@ -36,8 +36,6 @@ async def restore(room: Room, live: Collection[str]) -> None:
     room.ledger.put(kept)
     await room.store.change_endpoints(delete=[endpoint.id for endpoint in dead])
     await _predefined(room)
-    if room.config.ip_forward:
-        await room.kernel(write_sysctl, "net/ipv4/ip_forward", "1")
     for network in room.ledger.networks():
         await _up(room, network)
     await room.kernel(_hold_ports, room.fabric.host, kept)

@@ -39,6 +39,8 @@ MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 BINDING = "com.docker.network.bridge.host_binding_ipv4"
 DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
 
+FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -96,8 +98,9 @@ class BridgeDriver:
     single = False
     addressed = True
 
-    def __init__(self, default_mtu: int) -> None:
+    def __init__(self, default_mtu: int, *, ip_forward: bool) -> None:
         self._default_mtu = default_mtu
+        self._ip_forward = ip_forward
 
     def options(self, network: Network) -> BridgeOptions:
         """A network's options with the daemon's defaults."""
@@ -132,6 +135,9 @@ class BridgeDriver:
         present = {interface for index, interface in list_addresses(host.netlink) if index == link.index}
         stale = {interface for interface in present - wanted if not interface.is_link_local}
         _settings(options.interface, ipv6=network.pool6 is not None)
+        if self._ip_forward:
+            for pool in network.pools:
+                write_sysctl(FORWARDING[pool.subnet.version], "1")
         host.netlink.send(
             *(delete_address(link.index, interface) for interface in stale),
             *(add_address(link.index, interface) for interface in wanted - present),

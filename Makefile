@@ -1,0 +1,61 @@
+# wherry: everything a person or a CI does here, by name.
+#   make demo    a page fetched from a container through a published port
+#   make test    every test lane
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench docs lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from
+LOCK := requirements/dev.lock
+PYTEST_ARGS ?=
+
+help:
+	@printf '%s\n' \
+	  'make demo    install what is needed, run a container, fetch its page, clean up' \
+	  'make test    all tests (as root; starts and removes its own daemons)' \
+	  'make lint    format, ruff, mypy --strict, the import contracts' \
+	  'make bench   ratios to a real dockerd, side by side' \
+	  'make docs    write the generated pages under docs/' \
+	  'make lock    resolve the dependencies anew and pin them by hash'
+
+# Debian packages and a virtual environment from the lock; quick when nothing is missing.
+setup:
+	@tools/packages
+	@$(MAKE) --no-print-directory $(STAMP)
+
+$(STAMP): $(LOCK) pyproject.toml
+	tools/venv $(VENV) $(LOCK)
+	@touch $@
+
+demo: setup
+	$(BIN)/python demo/first_light.py
+
+test: setup
+	@tools/reference
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	@tools/reference
+	$(BIN)/python bench/ratios.py
+
+docs: setup
+	$(BIN)/python tools/differences.py docs/differences.md
+
+lock: setup
+	tools/lock
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
