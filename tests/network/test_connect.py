@@ -6,11 +6,18 @@ import asyncio
 import subprocess
 
 import pytest
-from conftest import ident
-from support import ask, server
 
+from network.rig import ident
+from network.world import ask, server
 from wherry.lib.errors import Forbidden, Internal, InvalidArgument, NotFound
-from wherry.wire.network import EndpointIPAMConfig, EndpointSettings, IPAM, IPAMConfig, NetworkCreateRequest, PortBinding
+from wherry.wire.network import (
+    IPAM,
+    EndpointIPAMConfig,
+    EndpointSettings,
+    IPAMConfig,
+    NetworkCreateRequest,
+    PortBinding,
+)
 
 PORTS = {"80/tcp": [PortBinding(host_port="8080")]}
 

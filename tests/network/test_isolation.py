@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import Daemon
-from support import ask, ip, server
-
+from network.rig import Daemon
+from network.world import ask, ip, server
 from wherry.wire.network import NetworkCreateRequest, PortBinding
 
 

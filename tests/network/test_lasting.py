@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import ident
-from support import ask, server, sh
 
+from network.rig import ident
+from network.world import ask, server, sh
 from wherry.lib.errors import Forbidden, Internal
 from wherry.wire.network import IPAM, IPAMConfig, NetworkCreateRequest, PortBinding
 
@@ -158,7 +158,7 @@ async def test_foreign_tables_are_not_touched(daemon):
 
 
 async def test_spare_namespaces_are_used_and_dropped(world, tmp_path):
-    from conftest import Daemon
+    from network.rig import Daemon
 
     daemon = Daemon(world, tmp_path, spare_namespaces=2)
     await daemon.start()

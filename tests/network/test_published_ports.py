@@ -6,9 +6,9 @@ import asyncio
 import socket
 
 import pytest
-from conftest import ident
-from support import ask, ip, server
 
+from network.rig import ident
+from network.world import ask, ip, server
 from wherry.lib.errors import Internal
 from wherry.wire.network import NetworkCreateRequest, PortBinding
 
@@ -97,9 +97,7 @@ async def test_an_unpublished_port_is_not_reachable_from_outside(daemon):
     one = await daemon.join("one")
     ip(world.outside, "route", "add", "172.17.0.0/16", "via", "198.51.100.1")
     with server(str(one.netns), 80):
-        answers = await probe(
-            (world.path(world.outside), "172.17.0.2", 80), (world.path(world.host), "172.17.0.2", 80)
-        )
+        answers = await probe((world.path(world.outside), "172.17.0.2", 80), (world.path(world.host), "172.17.0.2", 80))
     assert answers == [None, "172.17.0.1"]
 
 
@@ -165,7 +163,5 @@ async def test_a_network_with_ipv6_publishes_on_both(daemon):
     assert [port.host_ip for port in one.ports["80/tcp"]] == ["0.0.0.0", "::"]
     six = socket.AF_INET6
     with server(str(one.netns), 80, family=six, address="::"):
-        outside = await asyncio.to_thread(
-            ask, world.path(world.outside), "2001:db8::1", 8080, family=six, timeout=5
-        )
+        outside = await asyncio.to_thread(ask, world.path(world.outside), "2001:db8::1", 8080, family=six, timeout=5)
     assert outside == "2001:db8::2"

@@ -6,9 +6,8 @@ import asyncio
 import errno
 import socket
 
-from conftest import Daemon, ident
-from support import ask, inside, ip, server
-
+from network.rig import Daemon, ident
+from network.world import ask, inside, ip, server
 from wherry.wire.network import NetworkCreateRequest, PortBinding
 
 PORTS = {"80/tcp": [PortBinding(host_port="8080")]}

@@ -66,6 +66,7 @@ class NetworkController:
         )
         self._ledger = self.room.ledger
         self._guard = FirewallGuard(self._host)
+        self._restored = False
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changing_networks = asyncio.Lock()
 
@@ -80,14 +81,17 @@ class NetworkController:
         written. Returns the sandbox of each live container that has one. Raises WherryError, OSError.
         """
         await restore(self.room, live)
+        self._restored = True
         self._guard.start()
         return {container_id: self._view(container_id) for container_id in self._ledger.containers()}
 
     async def close(self) -> None:
-        """Stop; running containers keep their networks."""
+        """Stop; running containers keep their networks. Where none runs, nothing is left on the machine."""
         await self._guard.close()
         await self.room.reaper.close()
         await self.room.spaces.close()
+        if self._restored and not self._ledger.containers():
+            await self.room.take_down()
         await self._host.close()
 
     def sandbox(self, container_id: str) -> Sandbox | None:

@@ -56,6 +56,15 @@ class Room:
         published = kernel.port_rules(self.ledger.all_endpoints())
         await self.kernel(self.fabric.host.firewall.replace, bridges, published)
 
+    async def take_down(self) -> None:
+        """Remove bridges and firewall from the kernel: for a daemon that stops while no container uses them.
+
+        The next start makes them again. Raises Internal.
+        """
+        for network in self.ledger.networks():
+            await self.kernel(self.fabric.driver(network).down, self.fabric.host, network)
+        await self.kernel(self.fabric.host.firewall.remove)
+
     def networks_of(self, endpoints: Iterable[EndpointRecord]) -> dict[str, Network]:
         """The networks of ``endpoints`` by id."""
         return {endpoint.network_id: self.ledger.by_id(endpoint.network_id) for endpoint in endpoints}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,8 +24,8 @@ from wherry.runtime.spec import exec_process
 from wherry.runtime.spec_security import parse_security_options
 from wherry.wire.exec import ExecCreate, ExecInspect, ExecStart, ProcessConfig
 
-KEPT_AFTER_END = 64
-"""Ended execs of one container that can still be inspected."""
+KEPT_AFTER_END = 1024
+"""Ended execs that can still be inspected."""
 _PREFIX = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Execs:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._execs: dict[str, Exec] = {}
+        self._ended_ids: deque[str] = deque()
 
     def create(self, key: str, config: ExecCreate) -> str:
         """Describe a process to come. Raises NotFound, Conflict when the container does not run, InvalidArgument."""
@@ -64,7 +66,6 @@ class Execs:
         instance = Exec(ids.new_id(), entry, config)
         self._execs[instance.id] = instance
         entry.exec_ids.append(instance.id)
-        self._forget_old(entry)
         self._tell(instance, f"exec_create: {' '.join(config.cmd)}")
         return instance.id
 
@@ -145,12 +146,6 @@ class Execs:
         except KeyError:
             raise NotFound(f"No such exec instance: {exec_id}") from None
 
-    def forget(self, entry: Entry) -> None:
-        """The container is gone: so are its execs."""
-        for exec_id in entry.exec_ids:
-            self._execs.pop(exec_id, None)
-        entry.exec_ids.clear()
-
     async def close(self) -> None:
         """Stop watching; the processes go on."""
         watchers = [instance.watcher for instance in self._execs.values() if instance.watcher is not None]
@@ -187,6 +182,7 @@ class Execs:
 
     async def _ended(self, instance: Exec, code: int) -> None:
         instance.exit_code = code
+        self._forget(instance)
         self._tell(instance, "exec_die", exitCode=str(code))
         await instance.hub.end()
         with contextlib.suppress(OSError):
@@ -194,15 +190,18 @@ class Execs:
 
     async def _failed(self, instance: Exec, error: StartFailed) -> None:
         instance.exit_code = error.code
+        self._forget(instance)
         await instance.hub.end()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(remove_tree, str(self._context.settings.exec_bundle(instance.id)))
 
-    def _forget_old(self, entry: Entry) -> None:
-        ended = [key for key in entry.exec_ids if self._execs[key].exit_code is not None]
-        for exec_id in ended[:-KEPT_AFTER_END]:
-            entry.exec_ids.remove(exec_id)
-            del self._execs[exec_id]
+    def _forget(self, instance: Exec) -> None:
+        """An ended exec is no longer listed with its container; it can be inspected for a while."""
+        if instance.id in instance.container.exec_ids:
+            instance.container.exec_ids.remove(instance.id)
+        self._ended_ids.append(instance.id)
+        if len(self._ended_ids) > KEPT_AFTER_END:
+            self._execs.pop(self._ended_ids.popleft(), None)
 
     def _tell(self, instance: Exec, action: str, **extra: str) -> None:
         notify.emit(self._context, instance.container.record, action, execID=instance.id, **extra)

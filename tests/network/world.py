@@ -31,7 +31,7 @@ def in_thread(work):
     def run():
         try:
             box["result"] = work()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised again by the caller
             box["error"] = error
 
     thread = threading.Thread(target=run)
@@ -107,16 +107,19 @@ class Factory:
         return in_thread(visit)
 
     async def drop_netns(self, path: Path):
-        if _libc.umount2(bytes(path), MNT_DETACH) == 0 or path.exists():
+        def drop():
+            _libc.umount2(bytes(path), MNT_DETACH)
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+
+        in_thread(drop)
 
 
 class Events:
     def __init__(self):
         self.seen = []
 
-    def emit(self, type, action, actor, attributes):
+    def emit(self, type, action, actor, attributes):  # noqa: A002
         self.seen.append((type, action, actor, dict(attributes)))
 
 
@@ -144,9 +147,7 @@ class World:
         return f"/run/netns/{name}"
 
     def links(self):
-        out = subprocess.run(
-            ["ip", "-n", self.host, "-br", "link"], check=True, capture_output=True, text=True
-        ).stdout
+        out = subprocess.run(["ip", "-n", self.host, "-br", "link"], check=True, capture_output=True, text=True).stdout
         return {line.split()[0].partition("@")[0] for line in out.splitlines()}
 
     def close(self):
