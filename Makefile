@@ -24,7 +24,7 @@ help:
 # Debian packages and a virtual environment from the lock; quick when nothing is missing.
 setup:
 	@tools/packages
-	@$(MAKE) --no-print-directory $(STAMP)
+	@$(MAKE) --no-print-directory --silent $(STAMP)
 
 $(STAMP): $(LOCK) pyproject.toml
 	tools/venv $(VENV) $(LOCK)

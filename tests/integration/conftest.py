@@ -61,7 +61,7 @@ def shared_daemon(docker_cli: str, busybox_tar: bytes) -> Iterator[Daemon]:
         yield daemon
         daemon.clear()
         daemon.stop()
-        left = daemon.leftovers()
+        left = daemon.settled(daemon.leftovers)
     finally:
         daemon.discard()
     assert not left, "left on the machine after the suite:\n" + "\n".join(left)
@@ -73,7 +73,7 @@ def daemon(shared_daemon: Daemon) -> Iterator[Daemon]:
     yield shared_daemon
     assert shared_daemon.running, f"the daemon died during the test:\n{shared_daemon.tail()}"
     shared_daemon.clear()
-    left = shared_daemon.litter()
+    left = shared_daemon.settled(shared_daemon.litter)
     assert not left, "left after the test's containers were removed:\n" + "\n".join(left)
 
 
@@ -98,7 +98,7 @@ def make_daemon(docker_cli: str, busybox_tar: bytes) -> Iterator[Callable[..., D
                 daemon.start()
             daemon.clear()
             daemon.stop()
-            left += daemon.leftovers()
+            left += daemon.settled(daemon.leftovers)
     finally:
         for daemon in made:
             daemon.discard()

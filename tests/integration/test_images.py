@@ -22,10 +22,7 @@ from support.daemons import Daemon
 def _only_busybox(daemon: Daemon) -> object:
     """Each test gets busybox:latest alone, and leaves it alone."""
     yield
-    for item in daemon.api("GET", "/images/json").json():
-        for tag in item["RepoTags"] or ["<none>:<none>"]:
-            if tag != "busybox:latest":
-                daemon.api("DELETE", f"/images/{item['Id'] if tag == '<none>:<none>' else tag}?force=1")
+    daemon.clear_images()
 
 
 def layers_of(busybox_layer: bytes) -> list[bytes]:

@@ -21,6 +21,7 @@ def both(daemon: Daemon, reference: Daemon, busybox_tar: bytes) -> Iterator[tupl
     """Ours and the reference, each empty but for busybox."""
     for each in (daemon, reference):
         each.docker("load", input=busybox_tar)
+        each.clear_images()
     yield daemon, reference
     for each in (daemon, reference):
         each.clear()
@@ -47,32 +48,35 @@ def test_the_same_answers(both: tuple[Daemon, Daemon], scenario: str) -> None:
 
 
 def missing(theirs: Any, ours: Any, path: str = "") -> list[str]:
-    """Fields of the reference's document that ours lacks or has with another type."""
+    """Fields of the reference's document that ours lacks or has with another type; null says nothing of a type."""
     if theirs is None:
         return []
+    if kind(theirs) is not kind(ours):
+        return [f"{path} should be {kind(theirs).__name__}, is {ours!r}"]
     if isinstance(theirs, dict):
-        if not isinstance(ours, dict):
-            return [f"{path} should be an object, is {ours!r}"]
-        found = []
-        for key, value in theirs.items():
-            if re.fullmatch("[0-9a-f]{64}", key):  # a map by id: compare what stands under any
-                found += missing(value, next(iter(ours.values()), value), f"{path}[id]")
-            elif key in ours:
-                found += missing(value, ours[key], f"{path}.{key}")
-            else:
-                found.append(f"{path}.{key} is missing (reference: {value!r})")
-        return found
-    if isinstance(theirs, list):
-        if not isinstance(ours, list):
-            return [f"{path} should be a list, is {ours!r}"]
-        return missing(theirs[0], ours[0], f"{path}[0]") if theirs and ours else []
-    if isinstance(theirs, bool) or not isinstance(theirs, int | float):
-        return [] if isinstance(ours, type(theirs)) else [f"{path} should be {type(theirs).__name__}, is {ours!r}"]
-    return (
-        []
-        if isinstance(ours, int | float) and not isinstance(ours, bool)
-        else [f"{path} should be a number, is {ours!r}"]
-    )
+        return [line for key, value in theirs.items() for line in missing_key(key, value, ours, path)]
+    if isinstance(theirs, list) and theirs and ours:
+        mine = next((item for item in ours if named(item) == named(theirs[0])), ours[0])
+        return missing(theirs[0], mine, f"{path}[0]")
+    return []
+
+
+def missing_key(key: str, value: Any, ours: dict[str, Any], path: str) -> list[str]:
+    if re.fullmatch("[0-9a-f]{64}", key):  # a map by id: compare what stands under any
+        return missing(value, next(iter(ours.values()), value), f"{path}[id]")
+    if key not in ours:
+        return [f"{path}.{key} is missing (reference: {value!r})"]
+    return missing(value, ours[key], f"{path}.{key}")
+
+
+def kind(item: Any) -> type:
+    """The JSON type; numbers are one type, and not booleans."""
+    return float if isinstance(item, int | float) and not isinstance(item, bool) else type(item)
+
+
+def named(item: Any) -> Any:
+    """An object's name, by which lists in any order are matched."""
+    return item.get("Name", item) if isinstance(item, dict) else item
 
 
 # Fields of API 1.41 that a later version took away, or that only the reference's own parts have.

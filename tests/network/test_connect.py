@@ -39,7 +39,8 @@ async def test_connect_adds_an_interface_and_a_line_in_hosts(daemon):
     two = await daemon.controller.connect(ident("one"), "second", EndpointSettings(aliases=["web"]))
     assert two.endpoints["second"].ip_address == "172.18.0.2"
     assert two.endpoints["second"].dns_names == ["one", "web", ident("one")[:12]]
-    assert two.hosts == one.hosts + b"172.18.0.2\tone\n"
+    own = f"172.18.0.2\tone\n172.18.0.2\tone web {ident('one')[:12]}\n"
+    assert two.hosts == one.hosts + own.encode()
     assert "172.18.0.0/16 dev eth1 proto kernel scope link src 172.18.0.2" in routes(one.netns)
     assert "default via 172.17.0.1 dev eth0" in routes(one.netns)[0]
 
@@ -141,6 +142,22 @@ async def test_a_failed_connect_leaves_the_container_as_it_was(daemon):
     assert len([link for link in daemon.world.links() if link.startswith("veth")]) == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"exposed_ports": ("x/tcp",)}, 'invalid port specification: "x"'),
+        ({"port_bindings": {"80/foo": []}}, "invalid proto: foo"),
+        ({"extra_hosts": ("nonsense",)}, 'bad format for add-host: "nonsense"'),
+        ({"mode": "nope"}, "network nope not found"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_leaves_nothing(daemon, asked, words):
+    with pytest.raises((InvalidArgument, NotFound)) as refusal:
+        await daemon.join("one", **asked)
+    assert refusal.value.message == words
+    assert daemon.netns_files() == []
+
+
 async def test_modes(daemon):
     none = await daemon.join("none", mode="none")
     host = await daemon.join("host", mode="host")
@@ -185,3 +202,34 @@ async def test_a_network_with_containers_is_not_removed(daemon):
     await daemon.leave("one")
     await daemon.controller.remove_network(second.id[:5])
     assert f"br-{second.id[:12]}" not in daemon.world.links()
+
+
+async def test_names_on_a_network_follow_who_is_there(daemon):
+    """Without waiting: a container's files are written when its neighbours come, are renamed and go."""
+    told = asyncio.Queue()
+
+    async def tell(container_id, sandbox):
+        await told.put((container_id, sandbox.hosts.decode().splitlines()))
+
+    daemon.controller.neighbours.listen(tell)
+    await make(daemon, "second")
+    await daemon.join("one", mode="second")
+    two = await daemon.join("two", mode="second", endpoints={"second": EndpointSettings(aliases=["web"])})
+    assert f"172.18.0.2\tone {ident('one')[:12]}" in two.hosts.decode().splitlines()
+    who, lines = await asyncio.wait_for(told.get(), 5)
+    assert who == ident("one")
+    assert f"172.18.0.3\ttwo web {ident('two')[:12]}" in lines
+    await daemon.controller.rename(ident("two"), "deux")
+    _, lines = await asyncio.wait_for(told.get(), 5)
+    assert any(line.startswith("172.18.0.3\tdeux web") for line in lines)
+    await daemon.leave("two")
+    who, lines = await asyncio.wait_for(told.get(), 5)
+    assert who == ident("one")
+    assert not any("172.18.0.3" in line for line in lines)
+    assert told.empty()
+
+
+async def test_the_default_bridge_has_no_names(daemon):
+    await daemon.join("one")
+    two = await daemon.join("two")
+    assert "one" not in two.hosts.decode()

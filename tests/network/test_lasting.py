@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from network.rig import ident
-from network.world import ask, server, sh
+from network.rig import Daemon
+from network.world import ask, ip, server, sh
 from wherry.lib.errors import Forbidden, Internal
 from wherry.wire.network import IPAM, IPAMConfig, NetworkCreateRequest, PortBinding
 
@@ -157,8 +157,18 @@ async def test_foreign_tables_are_not_touched(daemon):
     assert sh(world.host, "nft", "list", "table", "ip", "theirs").stdout == theirs
 
 
+async def test_a_bridge_that_was_there_before_stays(daemon):
+    world = daemon.world
+    ip(world.host, "link", "add", "admins0", "type", "bridge")
+    options = {"com.docker.network.bridge.name": "admins0"}
+    await daemon.controller.create_network(NetworkCreateRequest(name="theirs", options=options))
+    await daemon.join("one", mode="theirs")
+    await daemon.leave("one")
+    await daemon.controller.remove_network("theirs")
+    assert "admins0" in world.links()
+
+
 async def test_spare_namespaces_are_used_and_dropped(world, tmp_path):
-    from network.rig import Daemon
 
     daemon = Daemon(world, tmp_path, spare_namespaces=2)
     await daemon.start()
@@ -174,4 +184,3 @@ async def test_spare_namespaces_are_used_and_dropped(world, tmp_path):
     await daemon.leave("one")
     await daemon.stop()
     assert daemon.netns_files() == []
-    assert ident("one")

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from network.rig import ident
-from network.world import ask, ip, server
+from network.world import ask, inside, ip, server
 from wherry.lib.errors import Internal
 from wherry.wire.network import NetworkCreateRequest, PortBinding
 
@@ -58,6 +58,30 @@ async def test_a_published_udp_port_is_reached_from_everywhere(daemon):
             (str(one.netns), "198.51.100.1"),
         ):
             assert await asyncio.to_thread(ask, namespace, address, 5353, kind=socket.SOCK_DGRAM) is not None
+
+
+async def test_a_udp_client_that_goes_on_sending_reaches_the_next_container(daemon):
+    """Its flow was tracked to the first one, and before that to nobody."""
+    world = daemon.world
+    client = inside(world.path(world.outside), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    client.settimeout(1)
+
+    def say():
+        client.sendto(b"?", ("198.51.100.1", 5353))
+        try:
+            return client.recv(100)
+        except OSError:
+            return None
+
+    assert await asyncio.to_thread(say) is None
+    for name, neighbours in (("one", 0), ("two", 3)):
+        for number in range(neighbours):
+            await daemon.join(f"n{number}")
+        sandbox = await daemon.join(name, port_bindings=publish(("", "5353"), port="53/udp"))
+        with server(str(sandbox.netns), 53, kind=socket.SOCK_DGRAM):
+            assert await asyncio.to_thread(say) == b"198.51.100.2"
+        await daemon.leave(name)
+    client.close()
 
 
 async def test_a_port_on_one_host_address_answers_there_only(daemon):

@@ -288,6 +288,32 @@ def test_bind_mounts_read_only_and_on_a_dangling_link(lab: Lab):
     play(work())
 
 
+def test_the_mode_of_a_tmpfs(lab: Lab):
+    """The covered directory's own, the kernel's default where there was none, what is asked for before both."""
+    upper = lab.directory / "c/upper"
+    (upper / "srv").mkdir(parents=True)
+    (upper / "srv").chmod(0o2750)
+    (upper / "link").symlink_to("/not/there")
+
+    def mounts(spec):
+        for target, options in (
+            ("/srv", []),
+            ("/new/dir", ["nosuid"]),
+            ("/link", []),
+            ("/etc", ["mode=700"]),
+            ("/other", ["size=64k", "mode=0711"]),
+        ):
+            spec["mounts"].append({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options})
+
+    async def work():
+        async with launcher() as runtime:
+            request = lab.request("stat", "-c", "%a", "/srv", "/new/dir", "/not/there", "/etc", "/other", edit=mounts)
+            _, out, _ = await finish(await runtime.launch(request, attach=True))
+            assert out.split() == [b"2750", b"1777", b"1777", b"700", b"711"]
+
+    play(work())
+
+
 def test_a_proc_behind_a_link_is_refused(lab: Lab):
     """CVE-2019-19921: the kernel's own file systems are mounted on plain directories only."""
     upper = lab.directory / "c/upper"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from support.daemons import Daemon
 from support.differences import DIFFERENCES
 
+MOUNTS = "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}} {{.Propagation}};{{end}}"
+
 SCENARIOS: dict[str, list[str]] = {
     "run": [
         "run --rm busybox echo hello",
@@ -187,12 +189,13 @@ SCENARIOS: dict[str, list[str]] = {
         "volume create -bad",
         "volume create a/b",
         "run --rm -v data:/d busybox sh -c 'echo x > /d/f; ls -la /d | tail -1 | cut -c1-10'",
-        "create --name user -v data:/d -v /srv:/host:ro busybox",
-        "inspect --format '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Mode}} {{.RW}};{{end}}' user",
-        "inspect --format '{{range .Mounts}}{{.Propagation}} {{.Driver}};{{end}}' user",
+        "create --name first -v /srv:/host:ro busybox",
+        f"inspect --format '{MOUNTS}' first",
+        "create --name user -v data:/d busybox",
+        f"inspect --format '{MOUNTS}' user",
         "volume rm data",
         "volume rm nothing",
-        "rm user",
+        "rm user first",
         "create -v relative/path:/d busybox",
         "create -v data:relative busybox",
         "create -v data:/d:sideways busybox",
@@ -202,12 +205,12 @@ SCENARIOS: dict[str, list[str]] = {
     ],
     "system": [
         "system df",
-        "run -d --name up busybox sleep 60",
-        "stats --no-stream --format '{{.Name}} {{.PIDs}}' up",
+        "run -d --name standing busybox sleep 60",
+        "stats --no-stream --format '{{.Name}} {{.PIDs}}' standing",
         "stats --no-stream nobody-here",
         "info --format '{{.Containers}} {{.ContainersRunning}} {{.Images}} {{.OSType}}'",
         "info --format '{{.Driver}} {{.CgroupDriver}} {{.LoggingDriver}} {{.CgroupVersion}}'",
-        "events --since 1m --until 0s --filter container=up --format '{{.Type}} {{.Action}}'",
+        "events --since 1m --until 0s --filter container=standing --format '{{.Type}} {{.Action}}'",
         "events --since 1m --until 0s --filter event=nonsense",
         "version --format '{{.Server.Os}} {{.Server.Arch}}'",
         "system prune -f",
@@ -239,6 +242,7 @@ class Names:
 
     def normal(self, text: str) -> str:
         text = text.replace(self.daemon.root, "<root>").replace(self.daemon.name, "<daemon>")
+        text = re.sub(r"(lowerdir|upperdir|workdir)=[^,) ]+", r"\1=<dir>", text)
         text = re.sub(r"\b[0-9a-f]{64}\b", self._id, text)
         text = re.sub(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b", self._id, text)
         for pattern, name in PATTERNS:
@@ -262,7 +266,6 @@ PATTERNS = [
     ),
     (r"Up (Less than a second|About a minute|\d+ (seconds?|minutes?))", "Up <time>"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
-    (r"(lowerdir|upperdir|workdir)=[^,) ]+", r"\1=<dir>"),
     (r"docker-import-\d+", "docker-import-<number>"),
     (r"  +", "  "),
 ]

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,13 @@ class Daemon:
         for item in self.api("GET", "/volumes").json()["Volumes"] or []:
             self.api("DELETE", f"/volumes/{item['Name']}?force=1")
 
+    def clear_images(self) -> None:
+        """Remove every image but busybox:latest."""
+        for item in self.api("GET", "/images/json").json():
+            for tag in item["RepoTags"] or ["<none>:<none>"]:
+                if tag != "busybox:latest":
+                    self.api("DELETE", f"/images/{item['Id'] if tag == '<none>:<none>' else tag}?force=1")
+
     def standing_links(self) -> set[str]:
         """The links that a daemon with no container has."""
         raise NotImplementedError
@@ -221,6 +229,13 @@ class Daemon:
     def leftovers(self) -> list[str]:
         """What the stopped daemon left on the machine."""
         return leaks.leftovers(self.name, self.root, self.box)
+
+    def settled(self, search: Callable[[], list[str]], *, within: float = 3) -> list[str]:
+        """What is still left after a moment: the kernel takes a dead namespace's links away in its own time."""
+        deadline = time.monotonic() + within
+        while (left := search()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return left
 
     def discard(self) -> None:
         """Take away whatever is left, by force: for the end of a test, after it has looked."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difference:
-    """One justified difference. In every answer to a matching command ``pattern`` becomes ``stand_in`` before comparing."""
+    """One justified difference: in answers to matching commands ``pattern`` becomes ``stand_in`` before comparing."""
 
     command: str  # a pattern of the command lines concerned
     topic: str  # what a person does
@@ -36,7 +36,7 @@ DIFFERENCES: list[Difference] = [
         reference="`Container … is not running`, `Cannot kill container: …`, `Invalid signal: …`",
         ours="the same words in lower case",
         reason=NEWER,
-        pattern=r"\b(?:Container(?= <id)|Cannot(?= kill)|Invalid(?= signal)|container(?= <id)|cannot(?= kill)|invalid(?= signal))",
+        pattern=r"\b(?:[Cc]ontainer(?= <id)|[Cc]annot(?= kill)|[Ii]nvalid(?= signal))",
         stand_in="<word>",
     ),
     Difference(
@@ -51,11 +51,11 @@ DIFFERENCES: list[Difference] = [
     Difference(
         command=r"^rm ",
         topic="`docker rm` of a running container",
-        reference="`You cannot remove a running container <id>. Stop the container before attempting removal or force remove`",
-        ours='`cannot remove container "/name": container is running: stop the container before removing or force remove`',
+        reference="`You cannot remove a running container <id>. Stop the container before …`",
+        ours='`cannot remove container "/name": container is running: stop the container before …`',
         reason=NEWER,
-        pattern=r"You cannot remove a running container <id \d+>\. Stop the container before attempting removal or force remove"
-        r'|cannot remove container "/up": container is running: stop the container before removing or force remove',
+        pattern=r"You cannot remove a running container <id \d+>\. Stop the container before attempting removal"
+        r'|cannot remove container "/up": container is running: stop the container before removing',
         stand_in="<refusal>",
     ),
     Difference(
@@ -88,7 +88,7 @@ DIFFERENCES: list[Difference] = [
         topic="the masked paths",
         reference="without `/proc/interrupts` and `/sys/devices/virtual/powercap`",
         ours="with them",
-        reason="Both tell a program about other programs' work (timing and power side channels); Docker 28 masks them too",
+        reason="Both tell a program about other programs' work (timing, power); Docker 28 masks them too",
         pattern=r',?"/(proc/interrupts|sys/devices/virtual/powercap)"',
     ),
     Difference(
@@ -106,7 +106,7 @@ DIFFERENCES: list[Difference] = [
         topic="`/proc/self/cgroup` on a machine with both cgroup versions",
         reference="a group of the container's in the unified hierarchy too",
         ours="no group of its own there",
-        reason="Without controllers the unified hierarchy limits nothing; every version 1 hierarchy has the container's group",
+        reason="Without controllers the unified hierarchy limits nothing; every version 1 hierarchy has its group",
         pattern=r"0::.*\n",
     ),
     Difference(
@@ -123,8 +123,25 @@ DIFFERENCES: list[Difference] = [
         topic="the options that the kernel shows for the root's overlay",
         reference="none beyond the directories",
         ours="`uuid=on` after them",
-        reason="The kernel shows it for a mount made through the newer mount calls, which take directories by descriptor",
+        reason="The kernel shows it for a mount made by the newer mount calls",
         pattern=r",uuid=\w+",
+    ),
+    Difference(
+        command=r"^run .*mount",
+        topic="the folder that holds the version 1 control groups inside a container",
+        reference="read-write, the groups in it read-only",
+        ours="read-only like the groups",
+        reason="Nobody has anything to write there",
+        pattern=r"(?<=tmpfs on /sys/fs/cgroup type tmpfs \()r[wo]",
+        stand_in="<mode>",
+    ),
+    Difference(
+        command=r"^run .*mount",
+        topic="`/proc/interrupts` inside a container",
+        reference="the machine's",
+        ours="empty",
+        reason="See the masked paths",
+        pattern=r"tmpfs on /proc/interrupts .*\n",
     ),
     Difference(
         command=r"^network inspect",
@@ -141,6 +158,7 @@ DIFFERENCES: list[Difference] = [
         reference="`0.0.0.0` and `[::]`",
         ours="`0.0.0.0`",
         reason="wherry publishes on IPv4 only so far, and shows what is so",
-        pattern=r"\d+/tcp -> \[::\]:\d+\n|(?m:^\[::\]:\d+\n)|, \[::\]:\d+->\d+/tcp|,\{\"HostIp\":\"::\",\"HostPort\":\"\d+\"\}",
+        pattern=r"\d+/tcp -> \[::\]:\d+\n|(?m:^\[::\]:\d+\n)|, \[::\]:\d+->\d+/tcp"
+        r'|,\{"HostIp":"::","HostPort":"\d+"\}',
     ),
 ]

@@ -70,6 +70,7 @@ class Networks:
         self._controller = controller
         self._containers = containers
         self._events = events
+        controller.neighbours.listen(containers.set_sandbox)
 
     def list(self, filters: Filters | None = None) -> list[NetworkSummary]:
         """The networks that the filters let through. Raises InvalidArgument."""

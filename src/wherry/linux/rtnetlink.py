@@ -39,15 +39,8 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_NET_NS_FD = (
-    1,
-    3,
-    4,
-    10,
-    16,
-    18,
-    28,
-)
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_OPERSTATE = 1, 3, 4, 10, 16
+IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD = 18, 20, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
 VETH_INFO_PEER = 1
@@ -86,6 +79,8 @@ class Link:
     """Whether packets can pass (RFC 2863 "up"); a moment after both ends of a veth are up."""
     kind: str
     """``bridge``, ``veth`` …; empty for hardware."""
+    alias: str
+    """A free text that somebody gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +137,7 @@ def set_link(
     mac: str = "",
     mtu: int = 0,
     rename: str = "",
+    alias: str = "",
 ) -> Message:
     """Change a link found by name or by index; what is not given stays."""
     flags = IFF_UP if up else 0
@@ -150,6 +146,8 @@ def set_link(
         body += text(IFLA_IFNAME, name)
     if rename:
         body += text(IFLA_IFNAME, rename)  # the kernel takes a name beside an index as the new name
+    if alias:
+        body += attribute(IFLA_IFALIAS, alias.encode())
     if master is not None:
         body += u32(IFLA_MASTER, master)
     if mac:
@@ -268,6 +266,7 @@ def _parse_link(body: bytes) -> Link:
         up=bool(flags & IFF_UP),
         running=fields.get(IFLA_OPERSTATE, b"") == bytes([IF_OPER_UP]),
         kind=info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(errors="replace"),
+        alias=fields.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import gzip
 import os
@@ -18,10 +17,14 @@ LONGEST_LINE = 4 * 1024 * 1024
 MARK = 64
 """Bytes before the reading position that are compared on each read, to see that the file is still the same."""
 ROTATION_DEADLINE_S = 1.0
+HOLD_DEADLINE_S = 0.05
 
 
 class Generation:
-    """One opened file of a log, plain or compressed. Positions are those of the plain text."""
+    """One opened file of a log, plain or compressed. Positions are those of the plain text.
+
+    It is held by a shared flock(2) until ``close``: the writer does not throw away or empty a file while it is.
+    """
 
     def __init__(self, file: BinaryIO, *, compressed: bool) -> None:
         self._descriptor = file
@@ -92,14 +95,6 @@ class Generation:
                 cut = block.index(b"\n", cut + 1)
             return position + cut + 1, min(count, total)
         return position, min(count, total)
-
-    def hold(self) -> None:
-        """Tell the writer that this file is being followed, by a shared flock(2) that ends with ``close``.
-
-        A writer that asks (``LOCK_EX | LOCK_NB`` fails) can keep a file that it would throw away.
-        """
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def close(self) -> None:
         """Close the file."""
@@ -218,7 +213,28 @@ def _open_rotated(path: Path, number: int) -> Generation | None:
 
 
 def _open(path: Path, *, compressed: bool) -> Generation | None:
-    with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        return Generation(os.fdopen(descriptor, "rb", buffering=0), compressed=compressed)
-    return None
+    deadline = time.monotonic() + HOLD_DEADLINE_S
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        _hold(descriptor, deadline)
+        if os.fstat(descriptor).st_nlink > 0 or time.monotonic() > deadline:
+            return Generation(os.fdopen(descriptor, "rb", buffering=0), compressed=compressed)
+        os.close(descriptor)  # the writer has thrown it away between our two calls
+
+
+def _hold(descriptor: int, deadline: float) -> None:
+    """Lock the file, if it can be: a writer has it for itself for some microseconds, a stopped one for ever."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.0005)
+        except OSError:
+            return  # a file system without locks
+        else:
+            return

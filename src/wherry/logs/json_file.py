@@ -1,8 +1,9 @@
 """Reading a json-file log: the last lines, a span of time, and following it over rotations.
 
 A follower keeps its file open and reads it to the end even when it has been renamed or removed meanwhile; then it goes
-on with the file that was begun next. It loses lines only if the writer throws away a whole file before it was opened
-(more than ``max-file`` rotations between two looks) or if somebody else truncates the log.
+on with the file that was begun next. The writer does not throw away a file while somebody reads it, nor therefore any
+newer one (see ``generation``). So a follower loses lines only if it stands still until the writer's patience has run
+out, or if somebody else truncates the log.
 """
 
 from __future__ import annotations
@@ -85,16 +86,20 @@ async def _batches(
         for generation in generations:
             opened.callback(generation.close)
         starts = await asyncio.to_thread(_starts, generations, tail)
+        wanted = [generation for generation, _ in starts]
+        for generation in generations:
+            if generation not in wanted:
+                generation.close()
         growing = starts.pop() if follow and starts else None
         for generation, start in starts:
-            if generation.modified_ns < since:
-                continue
-            reader = LineReader(generation, start, generation.size)
-            while (batch := await asyncio.to_thread(_batch, reader)) is not None:
-                yield batch
-            last = parse_line(reader.rest())
-            if last is not None:
-                yield [last]
+            if generation.modified_ns >= since:
+                reader = LineReader(generation, start, generation.size)
+                while (batch := await asyncio.to_thread(_batch, reader)) is not None:
+                    yield batch
+                last = parse_line(reader.rest())
+                if last is not None:
+                    yield [last]
+            generation.close()  # at once: the writer keeps it for us
         if follow:
             async with aclosing(_follow(path, growing, until, ended)) as batches:
                 async for batch in batches:
@@ -192,7 +197,6 @@ class _Follower:
         return True
 
     def _turn_to(self, reader: LineReader) -> None:
-        reader.generation.hold()
         self.close()
         self._reader = reader
         self._begun_ns = self._beginning()

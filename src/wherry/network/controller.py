@@ -26,6 +26,7 @@ from wherry.network.guard import FirewallGuard
 from wherry.network.host import Host
 from wherry.network.ledger import Ledger, Network
 from wherry.network.model import EventSink, JoinRequest, NamespaceFactory, NetnsHandle, NetworkConfig, Sandbox
+from wherry.network.neighbours import Neighbours
 from wherry.network.reaper import LinkReaper
 from wherry.network.restore import restore
 from wherry.network.room import Room, everything
@@ -66,6 +67,7 @@ class NetworkController:
         )
         self._ledger = self.room.ledger
         self._guard = FirewallGuard(self._host)
+        self.neighbours = Neighbours(self.sandbox)
         self._restored = False
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changing_networks = asyncio.Lock()
@@ -83,11 +85,13 @@ class NetworkController:
         await restore(self.room, live)
         self._restored = True
         self._guard.start()
+        self.neighbours.changed(self._ledger.containers())
         return {container_id: self._view(container_id) for container_id in self._ledger.containers()}
 
     async def close(self) -> None:
         """Stop; running containers keep their networks. Where none runs, nothing is left on the machine."""
         await self._guard.close()
+        await self.neighbours.close()
         await self.room.reaper.close()
         await self.room.spaces.close()
         if self._restored and not self._ledger.containers():
@@ -191,6 +195,7 @@ class NetworkController:
             ]
             self._ledger.put(renamed)
             await self.room.store.change_endpoints(put=renamed)
+            self._tell_neighbours(renamed)
 
     def _present(self, container_id: str) -> list[EndpointRecord]:
         endpoints = self._ledger.endpoints_in(container_id)
@@ -209,7 +214,19 @@ class NetworkController:
             host_hosts=_read("/etc/hosts"),
             host_resolv_conf=_read("/etc/resolv.conf"),
             host_gateway=str(gateway),
+            neighbours=[item for endpoint in endpoints for item in self._around(endpoint)],
         )
+
+    def _around(self, endpoint: EndpointRecord) -> list[EndpointRecord]:
+        """The endpoints on a user-defined network that the container knows by name, its own among them."""
+        known = not endpoint.parked and not self._ledger.by_id(endpoint.network_id).predefined
+        return self._ledger.endpoints_on(endpoint.network_id) if known else []
+
+    def _tell_neighbours(self, endpoints: Sequence[EndpointRecord]) -> None:
+        """These endpoints have come, changed or gone: others see other names."""
+        own = {endpoint.container_id for endpoint in endpoints}
+        around = {item.container_id for endpoint in endpoints for item in self._around(endpoint)}
+        self.neighbours.changed(around - own)
 
     async def _join_host(self, request: JoinRequest, wanted: tuple[Network, EndpointSettings]) -> None:
         network, settings = wanted
@@ -253,6 +270,7 @@ class NetworkController:
             await asyncio.shield(self._undo(added, parked))
             raise
         self._ledger.drop(parked)
+        self._tell_neighbours(added)
         for endpoint in added:
             room.announce("connect", self._ledger.by_id(endpoint.network_id), container_id)
 
@@ -305,6 +323,7 @@ class NetworkController:
             room.kernel(kernel.detach, room.fabric, [leaving], networks, links=True),
             room.store.change_endpoints(put=parked, delete=[leaving.id]),
         )
+        self._tell_neighbours([leaving])
         room.announce("disconnect", networks[leaving.network_id], leaving.container_id)
 
     async def _leave(self, container_id: str) -> None:
@@ -324,6 +343,7 @@ class NetworkController:
             raise Internal(f"network of container {container_id}: {error}") from error
         finally:
             room.reaper.watch(endpoint.link for endpoint in endpoints)
+            self._tell_neighbours(endpoints)
         for endpoint in endpoints:
             if not endpoint.parked:
                 room.announce("disconnect", networks[endpoint.network_id], container_id)

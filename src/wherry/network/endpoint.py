@@ -5,6 +5,8 @@ These run on the host's thread. One that fails leaves what it made to ``detach``
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +14,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from wherry.lib.errors import Internal
+from wherry.linux.conntrack import forget_udp
 from wherry.linux.rtnetlink import find_link
 from wherry.network import sandbox
 from wherry.network.drivers.base import Driver
@@ -21,6 +24,8 @@ from wherry.network.ledger import Network
 from wherry.network.model import NetnsHandle
 from wherry.network.ports import PortRequest, PortTaken, requests
 from wherry.state.network import EndpointRecord, PublishedPort
+
+_log = logging.getLogger(__name__)
 
 CARRIER_S = 0.1
 POLL_S = 0.0002
@@ -74,6 +79,7 @@ def attach(
         fabric.driver(network).attach(fabric.host, network, endpoint, handle)
     sandbox.configure(handle, endpoints, networks)
     fabric.host.firewall.publish(port_rules(endpoints))
+    _forget_flows(fabric.host, endpoints)
     _await_carrier(fabric.host, endpoints)
 
 
@@ -86,6 +92,7 @@ def detach(
     finally:
         for endpoint in endpoints:
             fabric.host.ports.release(endpoint.id)
+    _forget_flows(fabric.host, endpoints)
     if links:
         for endpoint in endpoints:
             network = networks[endpoint.network_id]
@@ -100,6 +107,7 @@ def move_gateway(
     fabric.host.firewall.withdraw(port_rules([former]))
     fabric.host.ports.rename(former.id, target.id)
     fabric.host.firewall.publish(port_rules([target]))
+    _forget_flows(fabric.host, [target])
 
 
 def port_rules(endpoints: Iterable[EndpointRecord]) -> list[PortRule]:
@@ -109,6 +117,18 @@ def port_rules(endpoints: Iterable[EndpointRecord]) -> list[PortRule]:
         for endpoint in endpoints
         for rule in rules_for(endpoint.ports, endpoint.ipv4.partition("/")[0], endpoint.ipv6.partition("/")[0])
     ]
+
+
+def _forget_flows(host: Host, endpoints: Iterable[EndpointRecord]) -> None:
+    """Let UDP clients that go on sending come to whoever has the ports now."""
+    rules = [rule for rule in port_rules(endpoints) if rule.protocol == "udp"]
+    if not rules:
+        return
+    addresses = {ipaddress.ip_address(rule.address) for rule in rules}
+    try:
+        forget_udp(host.netfilter, addresses=addresses, ports={rule.host_port for rule in rules})
+    except OSError as error:  # a kernel without ctnetlink: flows then end by themselves after half a minute of silence
+        _log.warning("%s", error)
 
 
 def _await_carrier(host: Host, endpoints: Sequence[EndpointRecord]) -> None:

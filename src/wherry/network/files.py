@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wherry.lib.errors import InvalidArgument
 
@@ -120,10 +120,3 @@ def without_loopback(text: str, *, ipv6: bool = False) -> str:
     if _NAMESERVER.search(cleaned):
         return cleaned
     return cleaned + "\n" + "\n".join(f"nameserver {server}" for server in FALLBACK_NAMESERVERS)
-
-
-def through_resolver(base: ResolvConf, resolver: str) -> ResolvConf:
-    """The resolv.conf that points at an embedded ``resolver``; a user's ndots wins over its own ``ndots:0``."""
-    asked = any(option.startswith("ndots") for option in base.options)
-    options = base.options if asked else (*base.options, "ndots:0")
-    return replace(base, nameservers=(resolver,), options=options)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from wherry.lib.errors import InvalidArgument
 from wherry.linux import nftables
 from wherry.linux.nftables import Change, Nftables, NftablesError, quote
 from wherry.state.network import PublishedPort
@@ -195,7 +196,9 @@ class Firewall:
     """The table in the kernel, kept equal to a ``Ruleset``. Blocking; one user at a time."""
 
     def __init__(self, table: str) -> None:
-        """Raises OSError when nftables cannot be had."""
+        """Raises InvalidArgument for a name that nft does not take, OSError when nftables cannot be had."""
+        if not nftables.is_identifier(table):
+            raise InvalidArgument(f"not a name for an nftables table: {table!r}")
         self._nft = Nftables()
         self._wanted = Ruleset(table=table)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from wherry.linux.netlink import Netlink
+from wherry.linux.netlink import NETLINK_NETFILTER, Netlink
 from wherry.linux.nftables import Monitor
 from wherry.linux.rtnetlink import list_addresses, list_routes
 from wherry.network.firewall import Firewall
@@ -30,6 +30,7 @@ class Host:
     """What the network room holds of the host. Attributes are for functions given to ``run`` only."""
 
     netlink: Netlink
+    netfilter: Netlink
     firewall: Firewall
     ports: PortTable
     monitor: Monitor
@@ -58,6 +59,7 @@ class Host:
     def _open(self) -> None:
         with contextlib.ExitStack() as undo:
             self.netlink = undo.enter_context(Netlink())
+            self.netfilter = undo.enter_context(Netlink(NETLINK_NETFILTER))
             self.firewall = undo.enter_context(contextlib.closing(Firewall(self._table)))
             self.monitor = undo.enter_context(contextlib.closing(Monitor()))
             self.ports = undo.enter_context(contextlib.closing(PortTable(_ephemeral_ports())))

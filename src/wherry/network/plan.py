@@ -13,9 +13,11 @@ import msgspec
 
 from wherry.lib.errors import Conflict, Forbidden, InvalidArgument
 from wherry.lib.ids import new_id
+from wherry.network.files import extra_host
 from wherry.network.ipam import Pool, allocate, default_mac, parse_mac
 from wherry.network.ledger import Ledger, Network
 from wherry.network.model import JoinRequest
+from wherry.network.ports import parse_port, validate_port_bindings
 from wherry.state.network import EndpointRecord, SandboxRecord
 from wherry.wire.network import EndpointSettings
 
@@ -35,6 +37,7 @@ def primary_name(mode: str) -> str:
 
 def wanted_networks(ledger: Ledger, request: JoinRequest) -> list[tuple[Network, EndpointSettings]]:
     """The networks to join, the one of the container's mode first, the others by name. Raises NotFound, Conflict …."""
+    check_request(request)
     primary = ledger.network(primary_name(request.mode))
     wanted: dict[str, tuple[Network, EndpointSettings]] = {primary.id: (primary, EndpointSettings())}
     for name, settings in sorted(request.endpoints.items()):
@@ -48,6 +51,15 @@ def wanted_networks(ledger: Ledger, request: JoinRequest) -> list[tuple[Network,
     for network, settings in chosen:
         check_settings(network, settings)
     return chosen
+
+
+def check_request(request: JoinRequest) -> None:
+    """Refuse what could not be written later: ports and extra hosts that make no sense. Raises InvalidArgument."""
+    validate_port_bindings(request.port_bindings)
+    for spec in request.exposed_ports:
+        parse_port(spec)
+    for spec in request.extra_hosts:
+        extra_host(spec)
 
 
 def check_company(networks: Sequence[Network]) -> None:

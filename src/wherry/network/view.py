@@ -16,8 +16,6 @@ from wherry.network.ports import port_map
 from wherry.state.network import EndpointRecord, SandboxRecord
 from wherry.wire.network import EndpointSettings, NetworkContainer, NetworkInspect
 
-RESOLVER = "127.0.0.11"
-
 
 def endpoint_settings(endpoint: EndpointRecord, network: Network) -> EndpointSettings:
     """An endpoint as ``inspect`` shows it."""
@@ -54,13 +52,11 @@ def sandbox_view(
     host_hosts: bytes,
     host_resolv_conf: bytes,
     host_gateway: str,
-    peers: Mapping[str, Sequence[EndpointRecord]] | None = None,
-    resolver: bool = False,
+    neighbours: Sequence[EndpointRecord] = (),
 ) -> Sandbox:
     """A container's sandbox from its endpoints (at least one, perhaps parked).
 
-    ``peers`` are the other endpoints of its networks by network id, written into /etc/hosts where no resolver serves
-    their names.
+    ``neighbours`` are the endpoints (its own too) on its user-defined networks, whose names it knows.
     """
     record = endpoints[0].sandbox
     shown = [endpoint for endpoint in endpoints if not endpoint.parked]
@@ -75,9 +71,8 @@ def sandbox_view(
             addresses=addresses,
             extra=record.extra_hosts,
             gateway=host_gateway,
-            names=_names(peers or {}),
+            names=_names(neighbours),
         )
-    user_defined = any(not networks[endpoint.network_id].predefined for endpoint in shown)
     published = [port for endpoint in shown for port in endpoint.ports]
     exposed = () if on_host or not addresses else record.exposed_ports
     return Sandbox(
@@ -91,7 +86,7 @@ def sandbox_view(
         },
         ports=port_map(published, exposed),
         hosts=hosts,
-        resolv_conf=_resolv_conf(record, config, host_resolv_conf, resolver=resolver and user_defined),
+        resolv_conf=_resolv_conf(record, config, host_resolv_conf),
     )
 
 
@@ -123,33 +118,22 @@ def network_inspect(network: Network, endpoints: Sequence[EndpointRecord]) -> Ne
     )
 
 
-def _names(peers: Mapping[str, Sequence[EndpointRecord]]) -> list[tuple[str, str]]:
+def _names(neighbours: Sequence[EndpointRecord]) -> list[tuple[str, str]]:
     return [
         (text.partition("/")[0], " ".join(dns_names(endpoint)))
-        for endpoints in peers.values()
-        for endpoint in endpoints
+        for endpoint in neighbours
         for text in (endpoint.ipv4, endpoint.ipv6)
         if text
     ]
 
 
-def resolver_upstream(record: SandboxRecord, config: NetworkConfig, host: bytes) -> files.ResolvConf:
-    """What a container would ask if there were no embedded resolver."""
-    base = files.parse_resolv_conf(host.decode(errors="replace"))
-    return files.override(
-        base,
+def _resolv_conf(record: SandboxRecord, config: NetworkConfig, host: bytes) -> bytes:
+    text = host.decode(errors="replace")
+    dns, search, options = (
         record.dns or config.dns,
         record.dns_search or config.dns_search,
         record.dns_options or config.dns_options,
     )
-
-
-def _resolv_conf(record: SandboxRecord, config: NetworkConfig, host: bytes, *, resolver: bool) -> bytes:
-    upstream = resolver_upstream(record, config, host)
-    if resolver:
-        return files.through_resolver(upstream, RESOLVER).render()
-    if any((record.dns, record.dns_search, record.dns_options, config.dns, config.dns_search, config.dns_options)):
-        return upstream.render()
-    if not record.netns:
-        return host
-    return files.without_loopback(host.decode(errors="replace")).encode()
+    if dns or search or options:
+        return files.override(files.parse_resolv_conf(text), dns, search, options).render()
+    return files.without_loopback(text).encode() if record.netns else host

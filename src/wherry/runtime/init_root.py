@@ -175,12 +175,12 @@ class Root:
     def _mount_filesystem(self, mount: Mount) -> None:
         text = f'error mounting "{mount.source}" to rootfs at "{mount.target}"'
         with Step(text):
-            target = self._directory(mount)
             flags, data = mount.flags, mount.data
+            if mount.fstype == "tmpfs" and not any(option.startswith("mode=") for option in data):
+                data = [*self._mode_there(mount.target), *data]
+            target = self._directory(mount)
             if mount.target == "/dev" and flags & MS_RDONLY:
                 flags &= ~MS_RDONLY  # the devices come first
-            if mount.fstype == "tmpfs" and not any(option.startswith("mode=") for option in data):
-                data = [f"mode={stat.S_IMODE(os.fstat(target).st_mode):04o}", *data]
             mounts.mount_at(mount.source, target, mount.fstype, flags, ",".join(data) or None)
             os.close(target)
             if flags == mount.flags and not mount.propagation:
@@ -192,6 +192,16 @@ class Root:
                 self._late.append(tree)
             else:
                 os.close(tree)
+
+    def _mode_there(self, path: str) -> list[str]:
+        """A tmpfs has the mode of the directory that it covers, and the kernel's default (1777) where there is none."""
+        try:
+            fd = paths.open_in(self.fd, path)
+        except FileNotFoundError:
+            return []
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        os.close(fd)
+        return [f"mode={mode:04o}"]
 
     def _directory(self, mount: Mount) -> int:
         """Where to mount; the kernel's own file systems only on a plain directory (CVE-2019-19921, CVE-2023-27561)."""

@@ -122,7 +122,8 @@ def _serve(bundle: str, cgroups: Cgroups | None, peer: Peer, log: JsonLogFile | 
     status = {"code": streams.exit_code, "finished_at": streams.exit_time, "oom_killed": False}
     if child.cgroup and cgroups is not None:
         status["oom_killed"] = cgroups.oom_count(child.cgroup) > 0
-        _remove_cgroup(cgroups, child.cgroup)
+        with contextlib.suppress(CgroupError):
+            cgroups.remove(child.cgroup)
     # Nothing of this run is left when the daemon hears of its end: it may start the same container again at once.
     with contextlib.suppress(OSError):
         os.unlink(f"{bundle}/shim.sock")
@@ -135,16 +136,6 @@ def _serve(bundle: str, cgroups: Cgroups | None, peer: Peer, log: JsonLogFile | 
     streams.finish()
     if log is not None:
         log.close()
-
-
-def _remove_cgroup(cgroups: Cgroups, path: str) -> None:
-    """Nearly always a group is empty and has none below it: then there is no need to look."""
-    try:
-        for hierarchy in cgroups.hierarchies:
-            os.rmdir(hierarchy.at(path))
-    except OSError:
-        with contextlib.suppress(CgroupError):
-            cgroups.remove(path)
 
 
 def _leave_word(bundle: str, error: Exception) -> None:

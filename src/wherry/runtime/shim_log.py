@@ -1,28 +1,25 @@
-r"""The json-file log of a container, byte for byte as Docker writes it. Imports errno, os, time.
+r"""The json-file log of a container, byte for byte as Docker writes it. Imports os, time.
 
     {"log":"a line\n","stream":"stdout","attrs":{"k":"v"},"time":"2024-05-06T07:08:09.12345Z"}
 
-A line beyond 16 KiB is written in pieces without a newline, all with the time of the first. The file is rotated when
-it has reached ``max_size``, before the next line: ``x.log`` → ``x.log.1`` → ``x.log.2`` …, with ``.gz`` when they are
-compressed. A line that the disk has no room for is lost whole: what is on disk stays readable (R12), and the container
-goes on.
+A line beyond 16 KiB is written in pieces without a newline, all with the time of the first. When the file has reached
+``max_size`` it is turned over before the next line, see ``shim_rotation``. A line that the disk has no room for is lost
+whole: what is on disk stays readable (R12), and the container goes on.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
 from wherry.runtime import compact_json
+from wherry.runtime.shim_rotation import FLAGS, MODE, Rotation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 PIECE = 16 * 1024
-_GZIP_STEP = 256 * 1024
 
 # Bytes that stand for themselves between the quotes.
 _PLAIN = bytes(byte for byte in range(0x20, 0x80) if byte not in b'"\\<>&')
@@ -119,15 +116,11 @@ class JsonLogFile:
     """The file. Its methods never raise for want of space or a failing disk."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._path: str = options["path"]
-        self._max_size: int = options["max_size"]
-        self._max_files: int = options["max_files"]
-        self._compress: bool = options["compress"]
         attrs = dict(options["attrs"])
         self._clock = Clock()
         self._streams = {1: Lines("stdout", attrs), 2: Lines("stderr", attrs)}
-        self._compressing: Iterator[None] | None = None
-        self._open()
+        self._rotation = Rotation(options)
+        self._fd = os.open(options["path"], FLAGS, MODE)
 
     def write(self, stream: int, data: bytes) -> None:
         """Log what the program wrote on ``stream`` (1 stdout, 2 stderr)."""
@@ -140,25 +133,16 @@ class JsonLogFile:
     @property
     def busy(self) -> bool:
         """Whether ``step`` has work to do."""
-        return self._compressing is not None
+        return self._rotation.busy
 
     def step(self) -> None:
-        """Compress a little more of the file that was rotated last."""
-        if self._compressing is not None:
-            try:
-                next(self._compressing)
-            except (StopIteration, OSError):
-                self._compressing = None
+        """Compress a little more of the file that was turned over last."""
+        self._rotation.step()
 
     def close(self) -> None:
         """Finish what is under way."""
-        while self.busy:
-            self.step()
+        self._rotation.close()
         os.close(self._fd)
-
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o640)
 
     def _append(self, lines: list[bytes]) -> None:
         """Write whole lines, as many at a time as the size limit allows."""
@@ -168,9 +152,10 @@ class JsonLogFile:
             size = os.fstat(self._fd).st_size
             start = 0
             for end, line in enumerate(lines):
-                if 0 <= self._max_size <= size:
+                if self._rotation.due(size):
                     self._write(b"".join(lines[start:end]))
-                    start, size = end, self._rotate(size)
+                    self._fd = self._rotation.turn(self._fd, size)
+                    start, size = end, os.fstat(self._fd).st_size
                 size += len(line)
             self._write(b"".join(lines[start:]))
         except OSError:
@@ -187,60 +172,4 @@ class JsonLogFile:
         except OSError:
             # Half a line on the disk would spoil the next one too.
             os.ftruncate(self._fd, size)
-            raise
-
-    def _rotate(self, size: int) -> int:
-        """Start a new file; the size that it has."""
-        while self.busy:
-            self.step()
-        if self._max_files < 2:
-            os.ftruncate(self._fd, 0)
-            return 0
-        suffix = ".gz" if self._compress else ""
-        try:
-            for number in range(self._max_files - 1, 1, -1):
-                _rename(f"{self._path}.{number - 1}{suffix}", f"{self._path}.{number}{suffix}")
-            os.rename(self._path, f"{self._path}.1")
-        except OSError:
-            return size  # better a log too long than none
-        rotated = self._fd
-        self._open()
-        os.close(rotated)
-        if self._compress:
-            self._compressing = compress(f"{self._path}.1")
-        return 0
-
-
-def compress(path: str) -> Iterator[None]:
-    """Replace ``path`` by ``path.gz``, a step per iteration: the shim has no thread, and may not fork any more."""
-    import zlib  # noqa: PLC0415  most logs are never compressed; the shim itself never leaves the host's root
-
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    staged = f"{path}.gz.tmp"
-    source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        target = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        try:
-            while chunk := os.read(source, _GZIP_STEP):
-                _write_all(target, packer.compress(chunk))
-                yield
-            _write_all(target, packer.flush())
-        finally:
-            os.close(target)
-    finally:
-        os.close(source)
-    os.rename(staged, f"{path}.gz")
-    os.unlink(path)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def _rename(source: str, target: str) -> None:
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
             raise

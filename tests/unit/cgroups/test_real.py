@@ -66,6 +66,38 @@ def test_create_attach_list_kill_remove(cgroups: Cgroups, parent: str, sleeper: 
     assert cgroups.procs(path) == []
 
 
+def test_first_starts_do_not_race_for_a_new_parent(cgroups: Cgroups, parent: str) -> None:
+    """Whoever finds a parent without CPUs, made by somebody who has not got further yet, gives it some."""
+    for tree in cgroups.hierarchies:
+        os.makedirs(tree.at(parent) + "/made/bare")
+    path = f"{parent}/made/bare/one"
+    cgroups.create(path)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            cgroups.attach_self(path)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_many_first_starts_at_once(cgroups: Cgroups, parent: str) -> None:
+    """Eight processes make and enter groups below the same new parents."""
+    children = []
+    for number in range(8):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                cgroups.create(f"{parent}/a/b/{number}")
+                cgroups.attach_self(f"{parent}/a/b/{number}")
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 8
+
+
 def trees_with(pid: int, path: str) -> int:
     """In how many trees the process is in this group."""
     return sum(line.endswith(path) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +81,68 @@ def test_following_while_it_rotates(tmp_path):
         return got
 
     assert asyncio.run(scenario()) == list(range(500))
+
+
+@pytest.mark.parametrize(("max_files", "compress"), [(1, False), (2, False), (3, True)])
+def test_following_a_writer_that_does_not_wait(tmp_path, max_files, compress):
+    """R10: 1 kB files, as fast as it goes, several rotations to every look of the follower: every line, once."""
+
+    def print_lines(path):
+        writer = log(path, 1000, max_files, compress=compress)
+        for number in range(1, 5000):
+            writer.write(1, f"{number}\n".encode())
+            writer.step()
+        writer.close()
+
+    async def scenario():
+        path, ended, began, got = tmp_path / "log", asyncio.Event(), asyncio.Event(), []
+        first = log(path, 1000, max_files)
+        first.write(1, b"0\n")
+        first.close()
+
+        async def follow():
+            async for line in read(path, follow=True, ended=ended):
+                got.append(int(line.text))
+                began.set()
+
+        task = asyncio.create_task(follow())
+        await began.wait()
+        await asyncio.to_thread(print_lines, path)
+        ended.set()
+        async with asyncio.timeout(10):
+            await task
+        return got
+
+    assert asyncio.run(scenario()) == list(range(5000))
+
+
+def test_a_follower_lets_go_of_what_it_has_read(tmp_path):
+    """Only the file that it stands in is held: the writer may drop the others."""
+
+    def free(path):
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    async def scenario():
+        writer = log(tmp_path / "log", 100, 3)
+        for number in range(5):
+            writer.write(1, f"{number}\n".encode())
+        lines = read(tmp_path / "log", follow=True)
+        for _ in range(5):
+            await anext(lines)
+        waiting = asyncio.create_task(anext(lines))
+        await asyncio.sleep(0.05)
+        assert [free(tmp_path / name) for name in ("log.2", "log.1", "log")] == [True, True, False]
+        writer.write(1, b"last\n")
+        assert (await waiting).text == b"last\n"
+        await lines.aclose()
+        writer.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_followed_file_is_held(tmp_path):

@@ -70,7 +70,8 @@ class Cgroups:
                 made += self._make(hierarchy, path)
         except OSError as error:
             for directory in reversed(made):
-                os.rmdir(directory)
+                with contextlib.suppress(OSError):  # another start may be using a parent already
+                    os.rmdir(directory)
             raise CgroupError(f"unable to create cgroup {path}: {error.strerror}: {error.filename}") from error
 
     def children(self, path: str) -> list[str]:

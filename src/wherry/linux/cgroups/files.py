@@ -1,7 +1,8 @@
-"""Reading, writing, walking and removing in a cgroup file system. Imports os, errno and time."""
+"""Reading, writing, walking and removing in a cgroup file system. Imports contextlib, errno, os, time."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LARGEST_FILE = 1 << 20
+_RACES = 8
 
 
 class CgroupError(Exception):
@@ -61,16 +63,21 @@ def write(path: str, value: str) -> None:
 
 
 def make(path: str) -> list[str]:
-    """Make a directory and its parents; the directories that were not there before, outermost first."""
-    try:
-        os.mkdir(path, 0o755)
-    except FileExistsError:
-        return []
-    except FileNotFoundError:
-        made = make(os.path.dirname(path))
-        os.mkdir(path, 0o755)
-        return [*made, path]
-    return [path]
+    """Make a directory and its parents; the directories that were not there before, outermost first.
+
+    Another start may be making the same parents at this moment, or taking them back.
+    """
+    made: list[str] = []
+    for _ in range(_RACES):
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            return made
+        except FileNotFoundError:
+            made += make(os.path.dirname(path))
+        else:
+            return [*made, path]
+    raise OSError(errno.EAGAIN, "its parents keep vanishing", path)
 
 
 def walk(path: str) -> Iterator[str]:
@@ -101,6 +108,9 @@ def remove_tree(path: str, deadline: float) -> None:
 
     A group stays busy for a moment after its last process has been reaped. Raises CgroupError.
     """
+    with contextlib.suppress(OSError):
+        os.rmdir(path)  # nearly always it is empty and has none below it: then there is no need to look
+        return
     pause = 0.001
     while True:
         try:

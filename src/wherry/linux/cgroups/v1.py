@@ -91,8 +91,8 @@ class CgroupsV1(Cgroups):
     def _make(self, hierarchy: Hierarchy, path: str) -> list[str]:
         made = files.make(hierarchy.at(path))
         if "cpuset" in hierarchy.controllers:
-            for directory in made:
-                _inherit_cpuset(directory)
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                _fill_cpuset(hierarchy.mountpoint, path, name)
         return made
 
     def _write_group(self, path: str, pending: list[Write]) -> None:
@@ -129,12 +129,18 @@ class CgroupsV1(Cgroups):
             raise CgroupError(f"unable to change the state of cgroup {path} to {state}: {error.strerror}") from error
 
 
-def _inherit_cpuset(directory: str) -> None:
-    """A new v1 cpuset is empty and takes no process (ENOSPC) until it has CPUs and memory nodes."""
-    parent = os.path.dirname(directory)
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if not files.read(f"{directory}/{name}").strip():
-            files.write(f"{directory}/{name}", files.read(f"{parent}/{name}").strip())
+def _fill_cpuset(mountpoint: str, path: str, name: str) -> str:
+    """Have the group inherit ``name`` if it is empty; its value.
+
+    A new v1 cpuset is empty and takes no process (ENOSPC) until it has CPUs and memory nodes, and has no more of them
+    than its parent. Whoever finds an ancestor empty fills it: the one that has made it may not have got that far.
+    """
+    file = f"{mountpoint.rstrip('/')}{path}/{name}"
+    value = files.read(file).strip()
+    if not value and path:
+        value = _fill_cpuset(mountpoint, path.rpartition("/")[0], name)
+        files.write(file, value)
+    return value
 
 
 def _write_file(directory: str, name: str, value: str) -> None:

@@ -39,6 +39,8 @@ MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 BINDING = "com.docker.network.bridge.host_binding_ipv4"
 DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
 
+OURS = "made by wherry"
+"""The alias of a bridge that we made."""
 FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
@@ -145,8 +147,10 @@ class BridgeDriver:
         )
 
     def down(self, host: Host, network: Network) -> None:
-        """Remove the bridge."""
-        _delete(host, self.options(network).interface)
+        """Remove the bridge, unless it was there before the network."""
+        name = self.options(network).interface
+        if any(link.name == name and link.alias == OURS for link in list_links(host.netlink)):
+            _delete(host, name)
 
     def attach(self, host: Host, network: Network, endpoint: EndpointRecord, netns: NetnsHandle) -> None:
         """Make the veth pair; a bridge that somebody removed comes back."""
@@ -192,7 +196,8 @@ class BridgeDriver:
             if error.errno != errno.ENODEV:
                 raise
             mac = "02:42:" + bytes.fromhex(network.id[:8]).hex(":")
-            host.netlink.send(add_bridge(options.interface, mac=mac, mtu=options.mtu))
+            made = add_bridge(options.interface, mac=mac, mtu=options.mtu)
+            host.netlink.send(made, set_link(options.interface, alias=OURS))
             link = find_link(host.netlink, options.interface)
         if link.kind != "bridge":
             raise FileExistsError(errno.EEXIST, "the interface exists and is no bridge", options.interface)
