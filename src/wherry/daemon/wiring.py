@@ -11,21 +11,23 @@ from contextlib import AsyncExitStack
 from ipaddress import IPv4Interface
 
 import wherry
+from wherry.api.routes import build as build_routes
 from wherry.api.routes import container as container_routes
 from wherry.api.routes import event as event_routes
 from wherry.api.routes import exec as exec_routes
 from wherry.api.routes import image as image_routes
 from wherry.api.routes import network as network_routes
 from wherry.api.routes import ping as ping_routes
+from wherry.api.routes import plugin as plugin_routes
 from wherry.api.routes import system as system_routes
 from wherry.api.routes import volume as volume_routes
 from wherry.api.server.app import Server
 from wherry.api.server.routing import Route
 from wherry.daemon.config import Config
 from wherry.engine.containers.context import Context, Settings
+from wherry.engine.containers.execs import Execs
 from wherry.engine.containers.network_directory import NetworkDirectory
 from wherry.engine.containers.registry import Registry
-from wherry.engine.containers.execs import Execs
 from wherry.engine.containers.service import Containers
 from wherry.engine.containers.users import ImageUsers
 from wherry.engine.events import Events
@@ -123,6 +125,8 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
         *event_routes.routes(events),
         *system_routes.routes(system),
         *ping_routes.routes(system),
+        *build_routes.routes(),
+        *plugin_routes.routes(),
     ]
 
 

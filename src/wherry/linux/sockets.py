@@ -36,7 +36,7 @@ def listen(path: str) -> Socket:
 
 def accept(listener: Socket) -> Socket:
     """The next connection. Raises OSError."""
-    fd, _ = listener._accept()  # noqa: SLF001  what socket.socket.accept itself calls
+    fd, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001  what socket.socket.accept calls
     return of(fd)
 
 

@@ -21,6 +21,9 @@ from wherry.logs.generation import BLOCK, Generation, LineReader, current_key, o
 from wherry.logs.line import LogLine, parse_line
 from wherry.logs.watch import DirectoryWatch
 
+COARSE_CLOCK_NS = 1_000_000_000
+"""A file's time lags behind the clock that stamps its lines, by a tick of the kernel's: a second is plenty."""
+
 
 async def read(
     path: Path,
@@ -92,7 +95,7 @@ async def _batches(
                 generation.close()
         growing = starts.pop() if follow and starts else None
         for generation, start in starts:
-            if generation.modified_ns >= since:
+            if generation.modified_ns >= since - COARSE_CLOCK_NS:
                 reader = LineReader(generation, start, generation.size)
                 while (batch := await asyncio.to_thread(_batch, reader)) is not None:
                     yield batch

@@ -27,4 +27,5 @@ async def rename(context: Context, key: str, name: str) -> None:
             context.registry.release(new)
             raise
         context.registry.release(old)
+        await context.networks.rename(entry.id, new)
     notify.emit(context, entry.record, "rename", oldName=f"/{old}")

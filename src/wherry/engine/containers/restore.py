@@ -71,9 +71,7 @@ async def _adopt_all(context: Context) -> dict[str, Shim | ExitStatus | None]:
     return dict(zip(keys, found, strict=True))
 
 
-async def _settle(
-    context: Context, entry: Entry, found: Shim | ExitStatus | None, sandbox: Sandbox | None
-) -> None:
+async def _settle(context: Context, entry: Entry, found: Shim | ExitStatus | None, sandbox: Sandbox | None) -> None:
     """One container's record after what was found of it."""
     state = entry.record.state
     if isinstance(found, Shim):
