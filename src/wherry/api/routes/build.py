@@ -1,4 +1,4 @@
-"""Builds: there is no builder yet, so there is no cache to prune; ``docker system prune`` asks. Building answers 501."""
+"""Builds: there is no builder yet, so no cache to prune; ``docker system prune`` asks. Building answers 501."""
 
 from __future__ import annotations
 
