@@ -112,6 +112,7 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
     stack.push_async_callback(execs.close)
     containers = Containers(context)
     await containers.restore()
+    await execs.restore()
     stack.push_async_callback(containers.close)
     system = System(
         _system_settings(config), cgroups=cgroups, containers=containers, images=images, volumes=volumes, events=events

@@ -19,7 +19,7 @@ from wherry.lib.errors import InvalidArgument, NotFound
 from wherry.linux.trees import remove_tree
 from wherry.runtime.modes import container_of
 from wherry.runtime.spec_settle import settle
-from wherry.wire.container import CreateRequest, CreateResponse, EndpointSettings, HostConfig
+from wherry.wire.container import ContainerConfig, CreateRequest, CreateResponse, EndpointSettings, HostConfig
 
 
 async def create(context: Context, request: CreateRequest, *, name: str, platform: str) -> CreateResponse:
@@ -59,7 +59,7 @@ async def create(context: Context, request: CreateRequest, *, name: str, platfor
         context.registry.release(chosen)
         raise
     notify.emit(context, entry.record, "create")
-    return CreateResponse(id=container_id, warnings=warnings)
+    return CreateResponse(id=container_id, warnings=[*warnings, *_unbuilt(config)])
 
 
 async def _make(context: Context, record: ContainerRecord, image: ImageFacts) -> Entry:
@@ -76,6 +76,12 @@ async def _make(context: Context, record: ContainerRecord, image: ImageFacts) ->
         entry = await context.registry.add(msgspec.structs.replace(record, mounts=mounts))
         undo.pop_all()
     return entry
+
+
+def _unbuilt(config: ContainerConfig) -> list[str]:
+    """What an image may ask for and does not get yet: it runs, and the user is told."""
+    watched = config.healthcheck is not None and (config.healthcheck.test or ["NONE"])[0] != "NONE"
+    return ["Health checks are not built yet: nothing watches the health of this container."] if watched else []
 
 
 def _image_name(request: CreateRequest) -> str:

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from wherry.engine.containers import notify
 from wherry.engine.containers import start as starting
@@ -19,7 +20,7 @@ from wherry.lib import ids
 from wherry.lib.errors import Conflict, InvalidArgument, NotFound
 from wherry.linux.trees import remove_tree
 from wherry.runtime.launcher import Shim, StartFailed
-from wherry.runtime.model import ExecRequest, Stdio
+from wherry.runtime.model import ExecRequest, ExitStatus, Stdio
 from wherry.runtime.spec import exec_process
 from wherry.runtime.spec_security import parse_security_options
 from wherry.wire.exec import ExecCreate, ExecInspect, ExecStart, ProcessConfig
@@ -56,6 +57,21 @@ class Execs:
         self._context = context
         self._execs: dict[str, Exec] = {}
         self._ended_ids: deque[str] = deque()
+        self._orphans: set[asyncio.Task[None]] = set()
+
+    async def restore(self) -> None:
+        """Processes of an earlier daemon: nobody can ask for them any more, but their directories end with them."""
+        for bundle in sorted((self._context.settings.exec_root / "execs").iterdir()):
+            found = await self._context.launcher.adopt(bundle)
+            task = asyncio.create_task(self._collect(bundle, found), name=f"end of exec {bundle.name[:12]}")
+            self._orphans.add(task)
+            task.add_done_callback(self._orphans.discard)
+
+    async def _collect(self, bundle: Path, found: Shim | ExitStatus | None) -> None:
+        if isinstance(found, Shim):
+            await found.wait()
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(remove_tree, str(bundle))
 
     def create(self, key: str, config: ExecCreate) -> str:
         """Describe a process to come. Raises NotFound, Conflict when the container does not run, InvalidArgument."""
@@ -149,6 +165,7 @@ class Execs:
     async def close(self) -> None:
         """Stop watching; the processes go on."""
         watchers = [instance.watcher for instance in self._execs.values() if instance.watcher is not None]
+        watchers += self._orphans
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)

@@ -16,6 +16,7 @@ from wherry.lib.errors import InvalidArgument
 from wherry.wire.container import ContainerConfig, HostConfig, Mount
 
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
+LOCAL = "local"
 _READ_WRITE = frozenset({"rw", "ro"})
 _LABEL = frozenset({"z", "Z"})
 
@@ -32,7 +33,10 @@ def collect(
         for mount in _inherited(reference, mounts_of):
             mounts[mount.destination] = mount
     claimed: set[str] = set()
-    asked = [parse_bind(spec) for spec in host.binds or ()] + [parse_mount(mount) for mount in host.mounts or ()]
+    driver = host.volume_driver or LOCAL
+    asked = [parse_bind(spec, driver) for spec in host.binds or ()] + [
+        parse_mount(mount) for mount in host.mounts or ()
+    ]
     for mount in asked:
         if mount.destination in claimed or mount.destination in (host.tmpfs or {}):
             raise InvalidArgument(f"Duplicate mount point: {mount.destination}")
@@ -41,18 +45,18 @@ def collect(
     for destination in config.volumes or ():
         path = _destination(destination, "volume", destination)
         if path not in mounts and path not in (host.tmpfs or {}):
-            mounts[path] = MountRecord(type="volume", destination=path, driver="local", anonymous=True)
+            mounts[path] = MountRecord(type="volume", destination=path, driver=driver, anonymous=True)
     return list(mounts.values())
 
 
-def parse_bind(spec: str) -> MountRecord:
-    """``[SOURCE:]DESTINATION[:OPTIONS]``: a source with a slash is a host path, without one a volume's name."""
+def parse_bind(spec: str, driver: str = LOCAL) -> MountRecord:
+    """``[SOURCE:]DESTINATION[:OPTIONS]``: a source with a slash is a host path, without one a volume of ``driver``."""
     parts = spec.split(":")
     if len(parts) > 3 or not all(parts):
         raise InvalidArgument(f"invalid volume specification: '{spec}'")
     if len(parts) == 1:
         return MountRecord(
-            type="volume", destination=_destination(spec, "volume", parts[0]), driver="local", anonymous=True
+            type="volume", destination=_destination(spec, "volume", parts[0]), driver=driver, anonymous=True
         )
     mode = parts[2] if len(parts) == 3 else ""
     kind = "bind" if parts[0].startswith("/") else "volume"
@@ -75,7 +79,7 @@ def parse_bind(spec: str) -> MountRecord:
         destination=destination,
         mode=mode or "z",
         writable=writable,
-        driver="local",
+        driver=driver,
         copy="nocopy" not in options,
     )
 
@@ -130,7 +134,7 @@ def _volume_mount(mount: Mount, prefix: str, common: dict[str, object]) -> Mount
     return msgspec.structs.replace(
         record,
         volume=mount.source,
-        driver=(driver.name if driver else "") or "local",
+        driver=(driver.name if driver else "") or LOCAL,
         volume_options=driver.options if driver else None,
         volume_labels=options.labels if options else None,
         anonymous=not mount.source,

@@ -21,20 +21,31 @@ async def remove(context: Context, key: str, *, force: bool, volumes: bool) -> N
     if entry.record.state.status is Status.REMOVING and entry.lock.locked():
         raise Conflict(f"removal of container {entry.id} is already in progress")
     if not force:
-        _refuse_alive(entry.record)
-    else:
+        await remove_ended(context, entry, volumes=volumes)
+        return
+    while True:
         entry.stop_requested = True
         entry.cancel_restart()
         await stopping.end(context, entry, signal.SIGKILL, timeout=stopping.KILL_TIMEOUT)
-    await remove_ended(context, entry, volumes=volumes)
+        try:
+            await remove_ended(context, entry, volumes=volumes, forced=True)
+        except Conflict:
+            if entry.record.state.alive:
+                continue  # a start was under way
+            raise
+        return
 
 
-async def remove_ended(context: Context, entry: Entry, *, volumes: bool) -> None:
-    """Remove a container whose processes have ended; gone already is no error."""
+async def remove_ended(context: Context, entry: Entry, *, volumes: bool, forced: bool = False) -> None:
+    """Remove a container whose processes have ended; gone already is no error.
+
+    One that waits for its restart goes only when ``forced``. Raises Conflict.
+    """
     async with entry.lock:
         if entry.id not in context.registry:
             return
-        _refuse_alive(entry.record)
+        if entry.record.state.alive or not forced:
+            _refuse_alive(entry.record)
         entry.cancel_restart()
         if entry.record.state.status is Status.RESTARTING:
             await context.registry.update(entry, entry.record.with_state(entry.record.state.moved(Status.EXITED)))

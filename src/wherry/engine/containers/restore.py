@@ -140,13 +140,10 @@ def _refer_to_volumes(context: Context, entry: Entry) -> None:
 
 
 async def _end_strangers(context: Context) -> None:
-    """Processes of containers that no record knows, and of execs, which nobody waits for any more."""
+    """Processes of containers that no record knows."""
     for bundle in _directories(context.settings.exec_root / "containers"):
         if bundle.name not in context.registry:
             await _end(context, bundle)
-    for bundle in _directories(context.settings.exec_root / "execs"):
-        if not isinstance(await context.launcher.adopt(bundle), Shim):
-            await asyncio.to_thread(remove_tree, str(bundle))
 
 
 async def _end(context: Context, bundle: Path) -> None:
