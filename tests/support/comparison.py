@@ -259,6 +259,7 @@ class Names:
 
 
 PATTERNS = [
+    (r"See 'docker run --help'\.\n", ""),  # the CLI of 20.10 tells by it a create that failed from a start that did
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
     (
         r"(Less than a second|About (a minute|an hour)|\d+ (second|minute|hour|day|week|month|year)s?) ago",
@@ -267,6 +268,10 @@ PATTERNS = [
     (r"Up (Less than a second|About a minute|\d+ (seconds?|minutes?))", "Up <time>"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
     (r"docker-import-\d+", "docker-import-<number>"),
+    (
+        r'time="[^"]*" level=error msg="error waiting for container: context canceled"\n',
+        "",
+    ),  # the CLI of 20.10, at times
     (r"  +", "  "),
 ]
 

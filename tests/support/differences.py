@@ -158,7 +158,7 @@ DIFFERENCES: list[Difference] = [
         reference="`0.0.0.0` and `[::]`",
         ours="`0.0.0.0`",
         reason="wherry publishes on IPv4 only so far, and shows what is so",
-        pattern=r"\d+/tcp -> \[::\]:\d+\n|(?m:^\[::\]:\d+\n)|, \[::\]:\d+->\d+/tcp"
+        pattern=r"\d+/tcp -> (?:\[::\]|::):\d+\n|(?m:^(?:\[::\]|::):\d+\n)|, (?:\[::\]|::):\d+->\d+/tcp"
         r'|,\{"HostIp":"::","HostPort":"\d+"\}',
     ),
 ]
