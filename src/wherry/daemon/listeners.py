@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from wherry.lib.errors import InvalidArgument
 
 BACKLOG = 512
+DEFAULT_SOCKET = "/run/wherry/docker.sock"
 SOCKET_MODE = 0o660
 GROUPS = ("wherry", "docker")
 """The groups that may speak to the socket when ``--group`` does not say; the first that exists."""
@@ -20,10 +21,18 @@ def listen(host: str, *, group: str) -> socket.socket:
     """A listening socket for one ``--host``. Raises InvalidArgument, OSError."""
     scheme, _, rest = host.partition("://")
     if scheme == "unix":
-        return _listen_unix(rest or "/run/wherry/docker.sock", group)
+        return _listen_unix(rest or DEFAULT_SOCKET, group)
     if scheme == "tcp":
         return _listen_tcp(host)
     raise InvalidArgument(f"invalid bind address ({host}): expected unix://PATH or tcp://HOST:PORT")
+
+
+def forget(host: str) -> None:
+    """Remove the name of a unix socket that is no longer listened on, so that clients are refused at once."""
+    scheme, _, path = host.partition("://")
+    if scheme == "unix":
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path or DEFAULT_SOCKET)
 
 
 def _listen_unix(path: str, group: str) -> socket.socket:

@@ -16,7 +16,7 @@ import uvloop
 from wherry import __version__
 from wherry.daemon import logfmt
 from wherry.daemon.config import Config, load
-from wherry.daemon.listeners import listen
+from wherry.daemon.listeners import forget, listen
 from wherry.daemon.pidfile import RootLock, write_pidfile
 from wherry.daemon.wiring import Daemon
 from wherry.lib.errors import Forbidden, WherryError
@@ -71,6 +71,8 @@ async def _serve(config: Config) -> None:
         _log.info("stopping; running containers go on")
     finally:
         await daemon.close()
+        for host in config.hosts:
+            forget(host)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,12 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
     await execs.restore()
     stack.push_async_callback(containers.close)
     system = System(
-        _system_settings(config), cgroups=cgroups, containers=containers, images=images, volumes=volumes, events=events
+        _system_settings(config),
+        facts=context.host,
+        containers=containers,
+        images=images,
+        volumes=volumes,
+        events=events,
     )
     return [
         *container_routes.routes(containers),

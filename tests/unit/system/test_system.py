@@ -15,9 +15,9 @@ from wherry.api.server.routing import ApiVersion
 from wherry.engine.images import ImageUsage
 from wherry.engine.system import ContainerCounts, Settings, System, engine_id
 from wherry.engine.system.host import proxy
-from wherry.engine.system.limits import Limits, read_limits
+from wherry.engine.system.shortcomings import warnings
 from wherry.lib.errors import InvalidArgument
-from wherry.linux.cgroups import Hierarchy, open_hierarchy
+from wherry.runtime.host import HostFacts
 from wherry.wire.volume import Volume, VolumeUsage
 
 VOLUME = Volume(
@@ -58,7 +58,7 @@ def system(tmp_path):
     )
     return System(
         settings,
-        cgroups=open_hierarchy(),
+        facts=HostFacts(),
         containers=Containers(),
         images=Images(),
         volumes=Volumes(),
@@ -165,23 +165,9 @@ def test_proxy_credentials_are_masked(monkeypatch, value, shown):
     assert proxy("HTTPS_PROXY") == shown
 
 
-def test_limits_and_warnings(tmp_path):
+def test_warnings():
     """A machine without control groups' files gets dockerd's warnings; v2 is not blamed for what it never had."""
-    for controller, file in (("memory", "memory.limit_in_bytes"), ("cpu", "cpu.shares")):
-        (tmp_path / controller).mkdir()
-        (tmp_path / controller / file).touch()
-    trees = [Hierarchy(str(tmp_path / name), (name,)) for name in ("memory", "cpu", "pids")]
-    v1 = SimpleNamespace(version=1, hierarchies=trees, controllers=frozenset({"memory", "cpu", "pids"}))
-    limits = read_limits(v1)
-    assert (limits.memory, limits.swap, limits.shares, limits.cfs_quota, limits.pids) == (
-        True,
-        False,
-        True,
-        False,
-        True,
-    )
-    assert "WARNING: No swap limit support" in limits.warnings()
-    assert "WARNING: No memory limit support" not in limits.warnings()
-    v2 = SimpleNamespace(version=2, hierarchies=[], controllers=frozenset({"memory", "cpu", "cpuset", "pids", "io"}))
-    assert read_limits(v2).warnings() == []
-    assert isinstance(read_limits(open_hierarchy()), Limits)
+    poor = warnings(HostFacts(cgroup_version=1, swap_limit=False))
+    assert "WARNING: No swap limit support" in poor
+    assert "WARNING: No memory limit support" not in poor
+    assert warnings(HostFacts(cgroup_version=2, kernel_memory_tcp=False, oom_kill_disable=False)) == []

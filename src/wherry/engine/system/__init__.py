@@ -1,6 +1,6 @@
 """The daemon about itself and its machine: info, version, disk usage.
 
-``host`` reads what the machine says, ``limits`` what its control groups can do, ``service`` puts the answers together
+``host`` reads what the machine says, ``shortcomings`` what its control groups cannot do, ``service`` puts the answers together
 from these, the settings and the counts that the other nouns give.
 """
 

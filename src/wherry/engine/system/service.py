@@ -18,7 +18,7 @@ from wherry.engine.system.host import (
     read_host,
     storage_status,
 )
-from wherry.engine.system.limits import Limits, read_limits
+from wherry.engine.system.shortcomings import warnings
 from wherry.engine.system.sources import (
     ContainerSource,
     EventSource,
@@ -27,7 +27,7 @@ from wherry.engine.system.sources import (
     VolumeSource,
 )
 from wherry.lib.clock import now_ns, rfc3339
-from wherry.linux.cgroups import Cgroups
+from wherry.runtime.host import HostFacts
 from wherry.wire.system import (
     ComponentVersion,
     DiskUsage,
@@ -52,7 +52,7 @@ class System:
         self,
         settings: Settings,
         *,
-        cgroups: Cgroups,
+        facts: HostFacts,
         containers: ContainerSource,
         images: ImageSource,
         volumes: VolumeSource,
@@ -64,7 +64,7 @@ class System:
         self._volumes = volumes
         self._events = events
         self._host: Host = read_host()
-        self._limits: Limits = read_limits(cgroups)
+        self._facts = facts
         self._measuring = asyncio.Lock()
 
     def swarm_state(self) -> str:
@@ -77,10 +77,10 @@ class System:
 
     def info(self) -> SystemInfo:
         """Everything that ``docker info`` shows; waits for nothing."""
-        settings, host, limits = self._settings, self._host, self._limits
+        settings, host, facts = self._settings, self._host, self._facts
         counts = self._containers.counts()
         forwarding = ipv4_forwarding()
-        warnings = limits.warnings() + ([] if forwarding else ["WARNING: IPv4 forwarding is disabled"])
+        complaints = warnings(facts) + ([] if forwarding else ["WARNING: IPv4 forwarding is disabled"])
         return SystemInfo(
             id=settings.id,
             containers=counts.running + counts.paused + counts.stopped,
@@ -91,23 +91,23 @@ class System:
             driver=settings.storage_driver,
             driver_status=storage_status(settings.root),
             plugins=PluginsInfo(volume=["local"], network=settings.network_drivers, log=settings.log_drivers),
-            memory_limit=limits.memory,
-            swap_limit=limits.swap,
-            kernel_memory_tcp=limits.kernel_memory_tcp,
-            cpu_cfs_period=limits.cfs_quota,
-            cpu_cfs_quota=limits.cfs_quota,
-            cpu_shares=limits.shares,
-            cpu_set=limits.cpuset,
-            pids_limit=limits.pids,
+            memory_limit=facts.memory_limit,
+            swap_limit=facts.swap_limit,
+            kernel_memory_tcp=facts.kernel_memory_tcp,
+            cpu_cfs_period=facts.cpu_cfs,
+            cpu_cfs_quota=facts.cpu_cfs,
+            cpu_shares=facts.cpu_shares,
+            cpu_set=facts.cpuset,
+            pids_limit=facts.pids_limit,
             ipv4_forwarding=forwarding,
             debug=settings.debug,
             n_fd=open_descriptors(),
-            oom_kill_disable=limits.oom_kill_disable,
+            oom_kill_disable=facts.oom_kill_disable,
             n_goroutines=len(asyncio.all_tasks()),
             system_time=rfc3339(now_ns()),
             logging_driver=settings.logging_driver,
             cgroup_driver=settings.cgroup_driver,
-            cgroup_version=str(limits.version),
+            cgroup_version=str(facts.cgroup_version),
             n_events_listener=self._events.listeners,
             kernel_version=host.kernel,
             operating_system=host.operating_system,
@@ -133,7 +133,7 @@ class System:
             security_options=self._security_options(),
             default_address_pools=list(settings.address_pools) or None,
             firewall_backend=FirewallInfo(driver=settings.firewall),
-            warnings=warnings or None,
+            warnings=complaints or None,
         )
 
     def version(self) -> Version:
