@@ -1,7 +1,7 @@
 """The daemon about itself and its machine: info, version, disk usage.
 
-``host`` reads what the machine says, ``shortcomings`` what its control groups cannot do, ``service`` puts the answers together
-from these, the settings and the counts that the other nouns give.
+``host`` reads what the machine says, ``shortcomings`` warns of what its control groups cannot do, ``service`` puts the
+answers together from these, the settings and the counts that the other nouns give.
 """
 
 from wherry.engine.system.host import engine_id
