@@ -20,12 +20,12 @@ def parse_duration(text: str) -> int:
     sign = -1 if text.startswith("-") else 1
     rest = text[1:] if text[:1] in ("+", "-") else text
     if not rest:
-        raise ValueError(text)
+        raise ValueError(f"not a duration: {text!r}")
     total, position = 0.0, 0
     while position < len(rest):
         part = _PART.match(rest, position)
         if part is None:
-            raise ValueError(text)
+            raise ValueError(f"not a duration: {text!r}")
         total += float(part[1]) * _UNITS[part[2]]
         position = part.end()
     return sign * int(total)
