@@ -45,6 +45,7 @@ def design_network(
         enable_ipv6=any(pool.subnet.version == 6 for pool in pools),
         ipam=IPAM(driver=ipam.driver or "default", options=ipam.options or {}, config=[shown(pool) for pool in pools]),
         chosen_by_user=chosen,
+        asked_pools=[entry for entry in ipam.config or () if entry.subnet],
         internal=request.internal,
         attachable=request.attachable,
         options=dict(request.options or {}),

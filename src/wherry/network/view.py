@@ -10,11 +10,12 @@ import msgspec
 from wherry.lib.clock import rfc3339
 from wherry.lib.ids import short
 from wherry.network import files
+from wherry.network.ipam import parse_subnet
 from wherry.network.ledger import Network
 from wherry.network.model import NetworkConfig, Sandbox
 from wherry.network.ports import port_map
-from wherry.state.network import EndpointRecord, SandboxRecord
-from wherry.wire.network import EndpointSettings, NetworkContainer, NetworkInspect
+from wherry.state.network import EndpointRecord, NetworkRecord, SandboxRecord
+from wherry.wire.network import IPAM, EndpointSettings, NetworkContainer, NetworkInspect
 
 
 def endpoint_settings(endpoint: EndpointRecord, network: Network) -> EndpointSettings:
@@ -90,6 +91,13 @@ def sandbox_view(
     )
 
 
+def _ipam(record: NetworkRecord) -> IPAM:
+    """The pools: those of the user as written, the others as chosen. Docker shows no gateway that nobody named."""
+    asked = {parse_subnet(pool.subnet): pool for pool in record.asked_pools}
+    pools = [asked.get(parse_subnet(pool.subnet), pool) for pool in record.ipam.config or ()]
+    return msgspec.structs.replace(record.ipam, config=pools)
+
+
 def network_inspect(network: Network, endpoints: Sequence[EndpointRecord]) -> NetworkInspect:
     """A network with the containers on it."""
     record = network.record
@@ -100,7 +108,7 @@ def network_inspect(network: Network, endpoints: Sequence[EndpointRecord]) -> Ne
         driver=record.driver,
         enable_ipv4=record.enable_ipv4,
         enable_ipv6=record.enable_ipv6,
-        ipam=record.ipam,
+        ipam=_ipam(record),
         internal=record.internal,
         attachable=record.attachable,
         containers={

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from wherry.state.database import Database
-from wherry.wire.network import IPAM, EndpointSettings, PortMap
+from wherry.wire.network import IPAM, EndpointSettings, IPAMConfig, PortMap
 
 
 class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,8 @@ class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True):
     ipam: IPAM = msgspec.field(default_factory=IPAM)
     chosen_by_user: bool = False
     """Whether a subnet was given: only then may a container ask for an address."""
+    asked_pools: list[IPAMConfig] = msgspec.field(default_factory=list)
+    """The pools as the user wrote them: inspect shows these, without what was chosen for them."""
     internal: bool = False
     attachable: bool = False
     options: dict[str, str] = msgspec.field(default_factory=dict)

@@ -112,9 +112,9 @@ def test_bind_options() -> None:
         (HostConfig(), {}, {"mount": "", "network": "", "uts": "", "pid": "", "ipc": ""}),
         (HostConfig(network_mode="host", pid_mode="host", ipc_mode="host", uts_mode="host"), {}, {"mount": ""}),
         (
-            HostConfig(network_mode="container:x", pid_mode="container:x", ipc_mode="container:x"),
-            {"network": "/n", "pid": "/p", "ipc": "/i"},
-            {"mount": "", "network": "/n", "uts": "", "pid": "/p", "ipc": "/i"},
+            HostConfig(network_mode="container:x", pid_mode="container:x"),
+            {"network": "/n", "pid": "/p"},
+            {"mount": "", "network": "/n", "uts": "", "pid": "/p", "ipc": ""},
         ),
         (
             HostConfig(cgroupns_mode="private"),

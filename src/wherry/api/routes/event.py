@@ -56,7 +56,7 @@ def _instant(request: Request, name: str) -> int | None:
 
 
 async def _lines(messages: AsyncGenerator[EventMessage, None], version: ApiVersion) -> AsyncIterator[bytes]:
-    encoder = msgspec.json.Encoder()
+    encoder = msgspec.json.Encoder(order="deterministic")
     try:
         async for message in messages:
             if version < IMAGE_CREATE_SINCE and (message.type, message.action) == ("image", "create"):

@@ -38,6 +38,7 @@ async def create(context: Context, request: CreateRequest, *, name: str, platfor
     config = msgspec.structs.replace(
         config, hostname=defaults.hostname(config, host, container_id, context.settings.hostname)
     )
+    config = _on_another_network(context, config, host)
     chosen = check_name(name) if name else draw_name(context.registry.names)
     path, args = program(config)
     record = ContainerRecord(
@@ -109,6 +110,15 @@ def _check_joined(context: Context, host: HostConfig) -> None:
         except NotFound as error:
             # Not 404: the client would take that for a missing image and pull it.
             raise InvalidArgument(error.message) from None
+
+
+def _on_another_network(context: Context, config: ContainerConfig, host: HostConfig) -> ContainerConfig:
+    """A container in another's network goes by that one's name."""
+    owner = container_of(host.network_mode)
+    if owner is None:
+        return config
+    other = context.registry.find(owner).record.config
+    return msgspec.structs.replace(config, hostname=other.hostname, domainname=other.domainname)
 
 
 def _endpoints(request: CreateRequest, host: HostConfig) -> dict[str, EndpointSettings]:

@@ -27,6 +27,7 @@ from wherry.wire.exec import ExecCreate, ExecInspect, ExecStart, ProcessConfig
 
 KEPT_AFTER_END = 1024
 """Ended execs that can still be inspected."""
+NOT_EXECUTABLE = 126
 _PREFIX = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 _log = logging.getLogger(__name__)
@@ -109,8 +110,9 @@ class Execs:
                 self._request(instance, options), attach=session is not None
             )
         except StartFailed as error:
-            await self._failed(instance, error)
-            raise InvalidArgument(f"{_PREFIX}{error.message}: unknown") from error
+            await self._failed(instance, NOT_EXECUTABLE if error.engine else error.code)
+            words = error.message if error.engine else f"{_PREFIX}{error.message}: unknown"
+            raise InvalidArgument(words) from error
         await instance.hub.bind(instance.shim)
         instance.watcher = asyncio.create_task(
             self._watch(instance, instance.shim), name=f"exit of exec {exec_id[:12]}"
@@ -205,8 +207,8 @@ class Execs:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(remove_tree, str(self._context.settings.exec_bundle(instance.id)))
 
-    async def _failed(self, instance: Exec, error: StartFailed) -> None:
-        instance.exit_code = error.code
+    async def _failed(self, instance: Exec, code: int) -> None:
+        instance.exit_code = code
         self._forget(instance)
         await instance.hub.end()
         with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ async def prune(context: Context, filters: Filters) -> PruneReport:
     filters.check(FILTERS)
     until = until_ns(filters)
     removed, freed = [], 0
-    for entry in context.registry:
+    for entry in sorted(context.registry, key=lambda entry: -entry.record.created_at):
         if not _prunable(entry.record, filters, until):
             continue
         size = await context.snapshots.usage(entry.id)

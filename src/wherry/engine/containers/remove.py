@@ -69,9 +69,9 @@ def _refuse_alive(record: ContainerRecord) -> None:
     """Docker's words, which name the state and the way out."""
     name, status = record.name, record.state.status
     if status is Status.PAUSED:
-        raise Conflict(f'cannot remove container "{name}": container is paused and must be unpaused first')
+        raise Conflict(f'cannot remove container "/{name}": container is paused and must be unpaused first')
     if status in (Status.RUNNING, Status.RESTARTING):
         raise Conflict(
-            f'cannot remove container "{name}": container is {status}: '
+            f'cannot remove container "/{name}": container is {status}: '
             "stop the container before removing or force remove"
         )

@@ -7,7 +7,7 @@ import msgspec
 from wherry.engine.containers import notify
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.names import check_name
-from wherry.lib.errors import InvalidArgument
+from wherry.lib.errors import Conflict, InvalidArgument
 
 
 async def rename(context: Context, key: str, name: str) -> None:
@@ -20,7 +20,10 @@ async def rename(context: Context, key: str, name: str) -> None:
         old = entry.name
         if old == new:
             raise InvalidArgument("Renaming a container with the same name as its current name")
-        context.registry.reserve(new, entry.id)
+        try:
+            context.registry.reserve(new, entry.id)
+        except Conflict as error:
+            raise Conflict(f"Error when allocating new name: {error.message}") from None
         try:
             await context.registry.update(entry, msgspec.structs.replace(entry.record, name=new))
         except BaseException:

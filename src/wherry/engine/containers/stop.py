@@ -16,7 +16,7 @@ from wherry.engine.containers.record import ContainerRecord
 from wherry.engine.containers.registry import Entry
 from wherry.engine.containers.signals import parse_signal
 from wherry.engine.containers.state import Status
-from wherry.lib.errors import Conflict, Internal, NotModified
+from wherry.lib.errors import Conflict, Internal, NotFound, NotModified
 from wherry.runtime.spec import cgroup_path
 
 STOP_TIMEOUT = 10
@@ -66,7 +66,10 @@ async def end(context: Context, entry: Entry, number: int, *, timeout: float) ->
 
 async def kill(context: Context, key: str, *, signal_name: str) -> None:
     """Send a signal; SIGKILL (the default) also waits for the end. Raises NotFound, Conflict, InvalidArgument."""
-    entry = context.registry.find(key)
+    try:
+        entry = context.registry.find(key)
+    except NotFound as error:
+        raise NotFound(f"cannot kill container: {key}: {error.message}") from None
     number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
     if not entry.record.state.alive:
         raise Conflict(f"cannot kill container: {key}: container {entry.id} is not running")
