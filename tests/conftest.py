@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,14 @@ CLIENT_DAEMON = pytest.StashKey[Daemon]()
 
 
 def pytest_configure() -> None:
-    """The reference's programs are found by every test, wherever they were unpacked."""
+    """The reference's programs are found wherever they were unpacked; a run that is ended takes its daemons along."""
     os.environ["PATH"] = search_path()
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, _frame: object) -> None:
+    """SIGTERM ends the run as ctrl-C does: through every fixture's end."""
+    pytest.exit(f"ended by signal {number}", returncode=128 + number)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
