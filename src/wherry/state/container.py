@@ -33,8 +33,7 @@ class ContainerTable:
         except sqlite3.IntegrityError:
             raise Conflict(f'the container name "/{name}" is already in use') from None
 
-    async def delete(self, container_id: str) -> None:
-        """Forget one container; a container that is not there is no error."""
-        await self._database.write(
-            lambda connection: connection.execute("DELETE FROM container WHERE id = ?", (container_id,))
-        )
+    @staticmethod
+    def delete_in(container_id: str, connection: sqlite3.Connection) -> None:
+        """Forget one container as part of a larger transaction; one that is not there is no error."""
+        connection.execute("DELETE FROM container WHERE id = ?", (container_id,))

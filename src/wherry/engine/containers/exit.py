@@ -67,11 +67,9 @@ async def give_back(context: Context, record: ContainerRecord) -> None:
         mount_points.end_use(context, record),
         asyncio.to_thread(remove_tree, str(context.settings.bundle(record.id))),
     )
-    for step in steps:
-        try:
-            await step
-        except (WherryError, OSError):
-            _log.exception("cleaning up after container %s", record.id)
+    for result in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(result, BaseException):
+            _log.error("cleaning up after container %s", record.id, exc_info=result)
 
 
 def remove_later(context: Context, entry: Entry) -> None:

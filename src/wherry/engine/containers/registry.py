@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from wherry.engine.containers.attachment import Hub
 from wherry.engine.containers.record import ContainerRecord, from_document, to_document
@@ -122,8 +124,11 @@ class Registry:
         await self._table.save(record.id, record.name, to_document(record))
         entry.record = record
 
-    async def remove(self, entry: Entry) -> None:
-        """Forget a container and free its name."""
-        await self._table.delete(entry.id)
+    def forgetting(self, entry: Entry) -> Callable[[sqlite3.Connection], None]:
+        """The stored half of forgetting a container, for the transaction that also forgets its snapshot."""
+        return partial(self._table.delete_in, entry.id)
+
+    def drop(self, entry: Entry) -> None:
+        """The other half: it is no longer known, and its name is free."""
         self._entries.pop(entry.id, None)
         self._names.pop(entry.name, None)

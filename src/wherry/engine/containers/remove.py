@@ -49,20 +49,32 @@ async def remove_ended(context: Context, entry: Entry, *, volumes: bool, forced:
         entry.cancel_restart()
         if entry.record.state.status is Status.RESTARTING:
             await context.registry.update(entry, entry.record.with_state(entry.record.state.moved(Status.EXITED)))
-        await context.registry.update(entry, entry.record.with_state(entry.record.state.moved(Status.REMOVING)))
         await _take_apart(context, entry, volumes=volumes)
 
 
 async def _take_apart(context: Context, entry: Entry, *, volumes: bool) -> None:
+    """Record and snapshot go in one transaction; the directories after it, where start-up finds what a crash leaves.
+
+    Volumes that go with the container go first, under a stored mark, so that a crash does not leave them behind.
+    """
+    removing = entry.record.with_state(entry.record.state.moved(Status.REMOVING))
+    if volumes and any(mount.anonymous for mount in removing.mounts):
+        await context.registry.update(entry, removing)
+    else:
+        entry.record = removing
     record = entry.record
-    await context.snapshots.remove(record.id)
     await mount_points.release(context, record, remove_anonymous=volumes)
-    await asyncio.to_thread(remove_tree, str(context.settings.bundle(record.id)))
-    await asyncio.to_thread(remove_tree, str(context.settings.directory(record.id)))
-    await context.registry.remove(entry)
+    await context.snapshots.remove(record.id, context.registry.forgetting(entry))
+    context.registry.drop(entry)
+    await asyncio.to_thread(_remove_directories, context, record.id)
     await entry.hub.end()
     notify.emit(context, record, "destroy")
     entry.removed.set_result(record.state.exit_code)
+
+
+def _remove_directories(context: Context, container_id: str) -> None:
+    for directory in (context.settings.bundle(container_id), context.settings.directory(container_id)):
+        remove_tree(str(directory))
 
 
 def _refuse_alive(record: ContainerRecord) -> None:

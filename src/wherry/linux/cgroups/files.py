@@ -48,7 +48,7 @@ def read_or(path: str, default: str = "") -> str:
     try:
         return read(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EOPNOTSUPP):
             return default
         raise
 
