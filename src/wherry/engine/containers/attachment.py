@@ -39,6 +39,7 @@ class Session:
         self._on_detach = on_detach
         self._queue: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue(QUEUED_CHUNKS)
         self._closed = False
+        self._ended = False
 
     @property
     def ends_with_input(self) -> bool:
@@ -47,7 +48,7 @@ class Session:
 
     async def output(self) -> AsyncIterator[tuple[int, bytes]]:
         """Chunks as (1 stdout | 2 stderr, bytes) until the process has ended or the session is closed."""
-        while not self._closed:
+        while not (self._closed or (self._ended and self._queue.empty())):
             item = await self._queue.get()
             if item is None:
                 return
@@ -82,10 +83,11 @@ class Session:
         if not self._closed and (self._wanted.stdout if stream == STDOUT else self._wanted.stderr):
             await self._queue.put((stream, data))
 
-    async def end(self) -> None:
-        """The process has ended: the client reads what is queued, then end of file."""
-        if not self._closed:
-            await self._queue.put(None)
+    def end(self) -> None:
+        """The process has ended: the client reads what is queued, then end of file. A slow client is not waited for."""
+        self._ended = True
+        if not self._closed and not self._queue.full():
+            self._queue.put_nowait(None)
 
 
 class Hub:
@@ -124,7 +126,7 @@ class Hub:
         for session in list(self._sessions):
             await session.deliver(stream, data)
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """The process has ended: end every session, and be ready for the next start."""
         sessions, self._sessions = self._sessions, []
         if not self._shim.done():
@@ -132,7 +134,7 @@ class Hub:
         self._shim = asyncio.get_running_loop().create_future()
         self._subscribed = False
         for session in sessions:
-            await session.end()
+            session.end()
 
     def forget(self, session: Session) -> None:
         """A client has gone."""

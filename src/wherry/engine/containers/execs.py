@@ -203,14 +203,14 @@ class Execs:
         instance.exit_code = code
         self._forget(instance)
         self._tell(instance, "exec_die", exitCode=str(code))
-        await instance.hub.end()
+        instance.hub.end()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(remove_tree, str(self._context.settings.exec_bundle(instance.id)))
 
     async def _failed(self, instance: Exec, code: int) -> None:
         instance.exit_code = code
         self._forget(instance)
-        await instance.hub.end()
+        instance.hub.end()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(remove_tree, str(self._context.settings.exec_bundle(instance.id)))
 

@@ -51,7 +51,7 @@ async def ended(context: Context, entry: Entry, status: ExitStatus, run: Run) ->
     )
     entry.shim = None
     _tell(context, record, status)
-    await entry.hub.end()
+    entry.hub.end()
     await give_back(context, record)
     entry.announce_exit(status.code)
     if delay is not None:

@@ -67,7 +67,7 @@ async def _take_apart(context: Context, entry: Entry, *, volumes: bool) -> None:
     await context.snapshots.remove(record.id, context.registry.forgetting(entry))
     context.registry.drop(entry)
     await asyncio.to_thread(_remove_directories, context, record.id)
-    await entry.hub.end()
+    entry.hub.end()
     notify.emit(context, record, "destroy")
     entry.removed.set_result(record.state.exit_code)
 

@@ -188,7 +188,7 @@ async def _record_failure(context: Context, entry: Entry, error: BaseException) 
     code = error.code if isinstance(error, StartFailed) else 128
     message = _in_docker_words(error)
     state = entry.record.state.failed_start(code=code, error=str(message))
-    await entry.hub.end()
+    entry.hub.end()
     with contextlib.suppress(WherryError):
         await context.registry.update(entry, entry.record.with_state(state))
     if entry.record.host_config.auto_remove:
