@@ -83,12 +83,10 @@ class Namespaces:
         self._refill()
 
     async def close(self) -> None:
-        """Stop filling and drop the stock."""
-        if self._filling is not None:
-            self._filling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._filling
+        """Stop filling and drop the stock. One that is being made is waited for: cut short, it would stay mounted."""
         self._spare = 0
+        if self._filling is not None:
+            await self._filling
         while self._stock:
             space = self._stock.popleft()
             space.handle.close()
@@ -119,7 +117,8 @@ class Namespaces:
         try:
             while len(self._stock) < self._spare:
                 await asyncio.sleep(REST_S)
-                self._stock.append(await self._make())
+                if len(self._stock) < self._spare:
+                    self._stock.append(await self._make())
         except (Internal, OSError) as error:
             _log.warning("no network namespace ahead of need: %s", error)
 
