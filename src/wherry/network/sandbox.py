@@ -28,7 +28,7 @@ from wherry.state.network import EndpointRecord
 LOOPBACK = 1
 """Index of lo, the first link of every namespace."""
 DEADLINE_S = 10.0
-REST_S = 0.1
+REST_S = 0.02
 """Before each one made ahead of need: the join under way wants the same kernel lock."""
 
 _log = logging.getLogger(__name__)
