@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +28,6 @@ KEPT_AFTER_END = 1024
 """Ended execs that can still be inspected."""
 NOT_EXECUTABLE = 126
 _PREFIX = "OCI runtime exec failed: exec failed: unable to start container process: "
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
