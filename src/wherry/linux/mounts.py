@@ -36,6 +36,7 @@ MS_SYNCHRONOUS = 0x10
 MS_REMOUNT = 0x20
 MS_MANDLOCK = 0x40
 MS_DIRSYNC = 0x80
+MS_NOSYMFOLLOW = 0x100
 MS_NOATIME = 0x400
 MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
@@ -46,6 +47,7 @@ MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
 MS_SHARED = 0x100000
 MS_RELATIME = 0x200000
+MS_I_VERSION = 0x800000
 MS_STRICTATIME = 0x1000000
 MS_LAZYTIME = 0x2000000
 
@@ -66,6 +68,9 @@ MOUNT_ATTR_RELATIME = 0x0
 MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_IDMAP = 0x100000
+MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+MOUNT_ATTR_IDMAP = 0x100000
 
 # Magic numbers of statfs(2).
 CGROUP_MAGIC = 0x27E0EB
@@ -85,13 +90,16 @@ SET = {
     "noexec": MS_NOEXEC,
     "sync": MS_SYNCHRONOUS,
     "dirsync": MS_DIRSYNC,
+    "iversion": MS_I_VERSION,
     "mand": MS_MANDLOCK,
     "noatime": MS_NOATIME,
     "nodiratime": MS_NODIRATIME,
     "relatime": MS_RELATIME,
     "strictatime": MS_STRICTATIME,
     "lazytime": MS_LAZYTIME,
+    "nosymfollow": MS_NOSYMFOLLOW,
     "silent": MS_SILENT,
+    "remount": MS_REMOUNT,
     "bind": MS_BIND,
     "rbind": MS_BIND | MS_REC,
 }
@@ -101,12 +109,14 @@ CLEAR = {
     "dev": MS_NODEV,
     "exec": MS_NOEXEC,
     "async": MS_SYNCHRONOUS,
+    "noiversion": MS_I_VERSION,
     "nomand": MS_MANDLOCK,
     "atime": MS_NOATIME,
     "diratime": MS_NODIRATIME,
     "norelatime": MS_RELATIME,
     "nostrictatime": MS_STRICTATIME,
     "nolazytime": MS_LAZYTIME,
+    "symfollow": MS_NOSYMFOLLOW,
     "loud": MS_SILENT,
 }
 # ... and as mount_setattr(2) attributes: (set, clear).
@@ -121,10 +131,16 @@ ATTRIBUTES = {
     "exec": (0, MOUNT_ATTR_NOEXEC),
     "nodiratime": (MOUNT_ATTR_NODIRATIME, 0),
     "diratime": (0, MOUNT_ATTR_NODIRATIME),
-    # The access time modes are one field of two bits: setting one clears the others.
+    "nosymfollow": (MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, MOUNT_ATTR_NOSYMFOLLOW),
+    # The access time modes are one field of two bits: setting one clears the others, and the kernel refuses to clear
+    # one alone. What undoes a mode leaves the kernel's own, relatime; what undoes that leaves it too, as mount(8) does.
     "relatime": (MOUNT_ATTR_RELATIME, MOUNT_ATTR_ATIME),
+    "norelatime": (0, 0),
     "noatime": (MOUNT_ATTR_NOATIME, MOUNT_ATTR_ATIME),
+    "atime": (MOUNT_ATTR_RELATIME, MOUNT_ATTR_ATIME),
     "strictatime": (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR_ATIME),
+    "nostrictatime": (MOUNT_ATTR_RELATIME, MOUNT_ATTR_ATIME),
 }
 
 
@@ -186,6 +202,23 @@ def mount_setattr(
     attr = _MountAttr(attributes, clear, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     check(_mount_setattr(tree, b"", flags, ctypes.addressof(attr), ctypes.sizeof(attr)), "mount_setattr")
+
+
+def idmap(tree: int, user_namespace: int, *, recursive: bool = False) -> None:
+    """Show the ids of the detached mount ``tree`` as ``user_namespace`` maps them (Linux 5.12)."""
+    attr = _MountAttr(MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    check(_mount_setattr(tree, b"", flags, ctypes.addressof(attr), ctypes.sizeof(attr)), "mount_setattr idmap")
+
+
+def idmap(tree: int, user_namespace: int, *, recursive: bool = False) -> None:
+    """Show the files of the detached mount ``tree`` with the ids that ``user_namespace`` maps them to (Linux 5.12).
+
+    EINVAL: the file system cannot be mapped, or it is mapped by that very namespace already.
+    """
+    attr = _MountAttr(MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    check(_mount_setattr(tree, b"", flags, ctypes.addressof(attr), ctypes.sizeof(attr)), "mount_setattr", "idmap")
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

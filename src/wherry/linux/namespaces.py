@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wherry.linux.syscalls import c_int, check, function
 
+CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -20,6 +21,7 @@ FLAGS = {
     "user": CLONE_NEWUSER,
     "pid": CLONE_NEWPID,
     "network": CLONE_NEWNET,
+    "time": CLONE_NEWTIME,
 }
 """By the type that config.json names."""
 

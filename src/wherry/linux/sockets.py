@@ -1,11 +1,12 @@
 """Sockets by ``_socket``, the C part of ``socket``: a forked process that uses it copies no page of enum machinery.
 
-Imports ``_socket`` and struct.
+Imports ``_socket``, os and struct.
 """
 
 from __future__ import annotations
 
 import _socket
+import os
 import struct
 
 STREAM = _socket.SOCK_STREAM
@@ -26,9 +27,28 @@ def of(fd: int) -> Socket:
     return _socket.socket(fileno=fd)
 
 
-def listen(path: str) -> Socket:
-    """A listening AF_UNIX SOCK_STREAM socket at ``path``, not blocking."""
-    listener = _socket.socket(_socket.AF_UNIX, STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+def arrange(fds: list[int], first: int) -> None:
+    """Give the descriptors the numbers from ``first`` on, close-on-exec; what else had these is closed."""
+    aside = [_above(fd, first + len(fds)) for fd in fds]
+    for number, fd in enumerate(aside, first):
+        os.dup2(fd, number, inheritable=False)
+        os.close(fd)
+
+
+def _above(fd: int, lowest: int) -> int:
+    """A duplicate of ``fd`` that is no number below ``lowest``."""
+    low = [os.dup(fd)]
+    while low[-1] < lowest:
+        low.append(os.dup(fd))
+    for number in low[:-1]:
+        os.close(number)
+    return low[-1]
+
+
+def listen(path: str, kind: int = STREAM, *, blocking: bool = False) -> Socket:
+    """A listening AF_UNIX socket at ``path``."""
+    flags = _socket.SOCK_CLOEXEC | (0 if blocking else _socket.SOCK_NONBLOCK)
+    listener = _socket.socket(_socket.AF_UNIX, kind | flags)
     listener.bind(path)
     listener.listen(8)
     return listener

@@ -39,6 +39,7 @@ class HostFacts:
     kernel_memory_tcp: bool = True
     cpu_shares: bool = True
     cpu_cfs: bool = True
+    cpu_realtime: bool = False
     cpuset: bool = True
     pids_limit: bool = True
     blkio_weight: bool = True
@@ -82,6 +83,7 @@ def _features_v1(cgroups: Cgroups) -> dict[str, bool]:
         "kernel_memory_tcp": has("memory", "memory.kmem.tcp.limit_in_bytes"),
         "cpu_shares": has("cpu", "cpu.shares"),
         "cpu_cfs": has("cpu", "cpu.cfs_period_us", "cpu.cfs_quota_us"),
+        "cpu_realtime": has("cpu", "cpu.rt_period_us", "cpu.rt_runtime_us"),
         "cpuset": has("cpuset"),
         "pids_limit": has("pids"),
         "blkio_weight": has("blkio", "blkio.weight"),

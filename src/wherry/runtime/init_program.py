@@ -20,6 +20,7 @@ from wherry.runtime.init_errors import NoProgram, StartError, Step, from_errno, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 CHANNEL = 3
@@ -31,8 +32,20 @@ _UMASK = 0o022
 class Program:
     """What to run, as whom, and how."""
 
-    def __init__(self, process_spec: dict[str, Any], request: dict[str, Any], seccomp: bytes) -> None:
+    def __init__(
+        self,
+        process_spec: dict[str, Any],
+        request: dict[str, Any],
+        seccomp: bytes,
+        *,
+        spec: dict[str, Any] | None = None,
+        keep: int = 0,
+        user_namespace: bool = False,
+    ) -> None:
         self._spec = process_spec
+        self._config = spec or {}
+        self._keep = keep
+        self._user_namespace = user_namespace
         self._args: list[str] = process_spec["args"]
         self._environment: list[str] = list(process_spec.get("env") or ())
         self._cwd: str = process_spec.get("cwd") or "/"
@@ -41,6 +54,7 @@ class Program:
         self._group_add: list[str] = request["group_add"]
         self._tty: bool = request["stdio"]["tty"]
         self._init: bool = request.get("init", False)
+        self._lasting: bool = request.get("lasting", False)
         self._filter = Loader(seccomp) if seccomp else None
         self._no_new_privileges = bool(process_spec.get("noNewPrivileges"))
         self._identity = users.Identity(0, 0, (0,), "/")
@@ -92,14 +106,18 @@ class Program:
                 pty.resize(master, height, width)
         return master, replica
 
-    def enter(self, terminal: int) -> None:
-        """Become the program. Returns never; raises StartError up to the moment that the program replaces us."""
+    def enter(self, terminal: int, gate: Callable[[], None] | None = None, report: int = -1) -> None:
+        """Become the program. Returns never; raises StartError up to the moment that the program replaces us.
+
+        ``report`` is the channel's descriptor, 3 + keep if it is not given; the gate's own is the next one.
+        """
         identity = self._identity
+        report = 3 + self._keep if report < 0 else report
         # 1. Nothing of the caller's: its keyring, and every descriptor but the standard ones and the way to report.
         process.new_session_keyring()
         for fd in (0, 1, 2) if terminal >= 0 else ():
             os.dup2(terminal, fd)
-        close_from(CHANNEL + 1)
+        close_from(report + 2 if gate else report + 1)
         # 2. Before the working directory is entered nothing else is open that /proc/self/fd/N could lead to
         #    (CVE-2024-21626); as root first, because the user may not be allowed to, and then again as the user.
         entered = self._change_directory(may_fail=True)
@@ -118,13 +136,16 @@ class Program:
         _verify_directory()
         # 7. Changing credentials has reset both.
         process.set_dumpable(0)
-        process.set_death_signal(signals.SIGKILL)
-        if _orphaned():
+        process.set_death_signal(0 if self._lasting else signals.SIGKILL)
+        if not self._lasting and _orphaned(report):
             os._exit(1)
         # 8. What can still fail with a good message.
         path = find_program(self._args[0], self._environment)
         arguments = [encode(argument) for argument in self._args]
         environment = _environment(self._environment)
+        if gate:
+            os.write(report, READY)
+            gate()
         # 9. With --init we stay as process 1; everything above holds for both.
         if self._init:
             _split()
@@ -139,7 +160,8 @@ class Program:
             if self._filter:
                 with Step("error loading seccomp filter into kernel"):
                     self._filter.load()
-        os.write(CHANNEL, READY)
+        if gate is None:
+            os.write(report, READY)
         process.default_signals()
         try:
             os.execve(path, arguments, environment)  # noqa: S606  this is what we are for
@@ -249,10 +271,10 @@ def _own_stdio(uid: int) -> None:
                 raise from_errno("error changing the owner of stdio", error.errno) from error
 
 
-def _orphaned() -> bool:
+def _orphaned(report: int) -> bool:
     """Whether the shim was gone before the death signal was set; its end of the channel is closed then."""
     poller = select.poll()
-    poller.register(CHANNEL, 0)
+    poller.register(report, 0)
     return any(event & select.POLLHUP for _, event in poller.poll(0))
 
 

@@ -49,7 +49,8 @@ LINKS = (
 class Root:
     """The root under construction."""
 
-    def __init__(self, spec: dict[str, Any], cgroups: Cgroups | None) -> None:
+    def __init__(self, spec: dict[str, Any], cgroups: Cgroups | None, *, user_namespace: bool = False) -> None:
+        self._user_namespace = user_namespace
         self._linux: dict[str, Any] = spec.get("linux") or {}
         self._cgroups = cgroups
         self._cgroup_path: str = self._linux.get("cgroupsPath") or ""
@@ -65,7 +66,7 @@ class Root:
             raise StartError(f"error mounting to rootfs: {error}") from None
         self.own_dev = not any(mount.target == "/dev" and mount.kind == BIND for mount in self.mounts)
 
-    def clone_sources(self) -> None:
+    def clone_sources(self, userns_fd_of: Any = None) -> None:
         """Take hold of what is to be bind-mounted.
 
         Before our mounts are cut off from the host's: ``shared`` and ``slave`` need something to be shared with.
@@ -116,7 +117,7 @@ class Root:
             if self._read_only:
                 mounts.mount_setattr(self.fd, attributes=mounts.MOUNT_ATTR_RDONLY)
 
-    def pivot(self) -> None:
+    def pivot(self, *, no_pivot: bool = False) -> None:
         """Make it our root and let go of the old one."""
         with Step("error jailing process inside rootfs"):
             old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -29,6 +29,8 @@ def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
         "cgroup": linux.get("cgroupsPath") or "",
         "resources": linux.get("resources"),
         "pid_namespace": _pid_namespace(linux),
+        "user_namespace": any(entry["type"] == "user" for entry in linux.get("namespaces") or ()),
+        "hooks": request.spec.get("hooks") or {},
         "oom_score_adj": (process or {}).get("oomScoreAdj"),
         "stdio": asdict(request.stdio),
         "log": asdict(request.log) if request.log else None,
@@ -96,7 +98,8 @@ def _identity(request: LaunchRequest | ExecRequest, process: Any) -> dict[str, o
 
 def is_plain(request: LaunchRequest) -> bool:
     """Whether the container gets a new pid namespace: see ``zygote``."""
-    return _pid_namespace(request.spec.get("linux") or {}) == ""
+    linux: Any = request.spec.get("linux") or {}
+    return _pid_namespace(linux) == "" and not any(entry["type"] == "user" for entry in linux["namespaces"])
 
 
 def _pid_namespace(linux: Any) -> str | None:

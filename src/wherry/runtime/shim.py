@@ -18,6 +18,7 @@ from wherry.runtime import bundle_files, compact_json, frames, shim_start
 from wherry.runtime.init_errors import StartError
 from wherry.runtime.shim_io import Peer, Streams
 from wherry.runtime.shim_log import JsonLogFile
+from wherry.runtime.start import Ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def wait(channel_fd: int, cgroups: Cgroups | None) -> NoReturn:
     try:
         _settle(channel_fd)
         process.set_title("wherry-shim waiting")
-        ahead = shim_start.Ahead(cgroups)
+        ahead = Ahead(cgroups)
         bundle, fds = sockets.recv_fds(sockets.of(_CONNECTION), _MESSAGE_LIMIT, 1)
         if bundle:
             os.dup2(fds[0], _CONNECTION, inheritable=False)
@@ -54,7 +55,7 @@ def wait(channel_fd: int, cgroups: Cgroups | None) -> NoReturn:
         os._exit(0)
 
 
-def _run(bundle: str, cgroups: Cgroups | None, ahead: shim_start.Ahead | None) -> None:
+def _run(bundle: str, cgroups: Cgroups | None, ahead: Ahead | None) -> None:
     peer = Peer(sockets.of(_CONNECTION))
     try:
         log, child = _start(bundle, cgroups, peer, ahead)
@@ -88,7 +89,7 @@ def _settle(connection: int) -> None:
 
 
 def _start(
-    bundle: str, cgroups: Cgroups | None, peer: Peer, ahead: shim_start.Ahead | None
+    bundle: str, cgroups: Cgroups | None, peer: Peer, ahead: Ahead | None
 ) -> tuple[JsonLogFile | None, shim_start.Child]:
     peer.send(frames.HELLO, frames.PID.pack(os.getpid()))
     request = bundle_files.read_json(f"{bundle}/launch.json")

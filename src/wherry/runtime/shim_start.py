@@ -1,4 +1,4 @@
-"""How a shim starts its one process: descriptors, pid namespace, fork, cgroup, record, go.
+"""How a shim starts its one process by ``start``: with which descriptors, cgroup and record.
 
 A start that fails leaves nothing: no process, no cgroup, no file that was not there before.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 
-from wherry.linux import namespaces, pidfd, signals, sockets
-from wherry.linux.cgroups import CgroupError
-from wherry.runtime import compact_json, init
+from wherry.linux import pidfd
+from wherry.runtime import hooks, init
 from wherry.runtime.bundle_files import read_json, write_json
-from wherry.runtime.init_errors import StartError, from_errno
-from wherry.runtime.init_program import READY
+from wherry.runtime.init_errors import StartError
+from wherry.runtime.start import Ahead, Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
     from wherry.linux.cgroups import Cgroups
 
-_MESSAGE_LIMIT = 65536
+VERSION = "1.2.0"
+"""Of the OCI runtime specification."""
 
 
 class Child:
@@ -57,19 +57,6 @@ class Child:
         }
 
 
-class Ahead:
-    """A child forked before anybody asked, process 1 of a pid namespace of its own, and the channel to it."""
-
-    def __init__(self, cgroups: Cgroups | None) -> None:
-        namespaces.unshare(namespaces.CLONE_NEWPID)
-        self.channel, theirs = sockets.pair(sockets.SEQPACKET)
-        self.pid = os.fork()
-        if self.pid == 0:
-            self.channel.close()  # with our end in its own hands it would never see that we are gone
-            init.wait(theirs.fileno(), cgroups)
-        theirs.close()
-
-
 def start(
     bundle: str,
     request: dict[str, Any],
@@ -97,89 +84,45 @@ class _Starter:
         self.child = Child()
         self._bundle = bundle
         self._request = request
-        self._cgroups = cgroups
         self._prepare = prepare
         self._close: list[int] = []
+        self._plan = init.Plan(bundle, request, cgroups)
+        self._start = Start(self._plan, cgroups)
 
     def run(self, ahead: Ahead | None) -> None:
         """The order of things; see the module."""
-        child = self.child
-        plan = init.Plan(self._bundle, self._request, self._cgroups)
-        channel = self._employ(ahead, plan) if ahead else self._fork(plan)
+        child, plan, start = self.child, self._plan, self._start
+        if self._request["exec"]:
+            self._join_container(self._request["exec"])
+        else:
+            plan.cgroup_path = self._request["cgroup"]
+            child.own_pid_namespace = self._request["pid_namespace"] == ""
+        if ahead:
+            start.employ(ahead, self._pipes())
+        else:
+            start.fork(self._pipes())
         for fd in self._close:
             os.close(fd)
         # From here on the child mounts; meanwhile we make its cgroup.
-        child.start_time = pidfd.start_time(child.pid)
-        if plan.container < 0:
-            self._make_cgroup(plan.cgroup_path)
+        start.make_cgroup()
+        child.pid, child.start_time, child.cgroup = start.pid, start.start_time, start.cgroup
         self._prepare()
         child.joined = plan.cgroup_path
         child.oom_score_adj = self._request.get("oom_score_adj")
         write_json(f"{self._bundle}/shim.json", child.record())
-        # A child that has failed meanwhile is gone: what it had to say is still there to be read.
-        with contextlib.suppress(BrokenPipeError):
-            channel.send(init.GO)
-        self._listen(channel)
-        channel.close()
-
-    def _fork(self, plan: init.Plan) -> sockets.Socket:
-        self._choose_pid_namespace(plan)
-        ours, theirs = sockets.pair(sockets.SEQPACKET)
-        stdio = self._pipes()
-        # As early as can be: what we write to before it is copied once more for the child.
-        try:
-            self.child.pid = os.fork()
-        except OSError as error:
-            raise from_errno("unable to fork", error.errno) from error
-        if self.child.pid == 0:
-            ours.close()  # with our end in its own hands it would never see that we are gone
-            init.main(theirs.fileno(), plan, stdio)
-        theirs.close()
-        return ours
-
-    def _employ(self, ahead: Ahead, plan: init.Plan) -> sockets.Socket:
-        self.child.pid = ahead.pid
-        plan.cgroup_path = self._request["cgroup"]
-        sockets.send_fds(ahead.channel, self._bundle.encode(), list(self._pipes()))
-        return ahead.channel
+        start.go()
+        start.listen(terminal=self._adopt_terminal, hooks=self._run_hooks, listener=self._forward_listener)
 
     def undo(self) -> None:
         """Take back whatever has been done."""
-        child = self.child
-        if child.pid > 0:
-            os.kill(child.pid, signals.SIGKILL)
-            os.waitpid(child.pid, 0)
-        if child.cgroup and self._cgroups is not None:
-            # Its error would hide the one that brought us here.
-            with contextlib.suppress(CgroupError):
-                self._cgroups.remove(child.cgroup)
+        self._start.undo()
         for name in ("shim.json", "shim.json.tmp"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._bundle}/{name}")
         with contextlib.suppress(OSError):
             os.rmdir(f"{self._bundle}/rootfs")
 
-    def _choose_pid_namespace(self, plan: init.Plan) -> None:
-        """Only our children enter it; the shim itself stays where it is."""
-        if self._request["exec"]:
-            self._join_container(plan, self._request["exec"])
-            return
-        plan.cgroup_path = self._request["cgroup"]
-        path = self._request["pid_namespace"]
-        self.child.own_pid_namespace = path == ""
-        if path is None:
-            return
-        if path == "":
-            namespaces.unshare(namespaces.CLONE_NEWPID)
-            return
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise from_errno(f"lstat {path}", error.errno) from error
-        namespaces.setns(fd, namespaces.CLONE_NEWPID)
-        os.close(fd)
-
-    def _join_container(self, plan: init.Plan, target: dict[str, Any]) -> None:
+    def _join_container(self, target: dict[str, Any]) -> None:
         try:
             record = read_json(f"{target['bundle']}/shim.json")
         except FileNotFoundError:
@@ -189,11 +132,10 @@ class _Starter:
         if container is None:
             raise StartError("the container is not running")
         self._close.append(container)
-        plan.container = container
-        plan.cgroup_path = record["joined"]
+        self._plan.container = container
+        self._plan.cgroup_path = record["joined"]
         # As its container, not as the daemon, which may be protected.
-        plan.oom_score_adj = record["oom_score_adj"]
-        namespaces.setns(container, namespaces.CLONE_NEWPID)
+        self._plan.oom_score_adj = record["oom_score_adj"]
 
     def _pipes(self) -> tuple[int, ...]:
         """The child's ends of its stdio; none with a terminal."""
@@ -214,38 +156,6 @@ class _Starter:
         self._close += theirs
         return tuple(theirs)
 
-    def _make_cgroup(self, path: str) -> None:
-        if self._cgroups is None or not path:
-            return
-        try:
-            self._cgroups.create(path)
-            self.child.cgroup = path
-            resources = self._request["resources"]
-            if resources:
-                self._cgroups.apply(path, _with_own_devices(resources))
-        except CgroupError as error:
-            raise StartError(f"unable to apply cgroup configuration: {error}") from error
-
-    def _listen(self, channel: sockets.Socket) -> None:
-        """Hear what the child has to say until it executes the program."""
-        ready = False
-        while True:
-            try:
-                data, fds = sockets.recv_fds(channel, _MESSAGE_LIMIT, 1)
-            except ConnectionResetError:
-                continue  # it died with our word unread; its own message comes after this error
-            if data == init.TERMINAL:
-                self._adopt_terminal(fds[0])
-            elif data == READY:
-                ready = True
-            elif data:
-                failure = compact_json.loads(data)
-                raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
-            elif ready:
-                return
-            else:
-                raise StartError("container init was killed before the program started")
-
     def _adopt_terminal(self, master: int) -> None:
         os.set_blocking(master, False)
         self.child.terminal = master
@@ -253,19 +163,23 @@ class _Starter:
         if self._request["stdio"]["stdin"]:
             self.child.stdin = master
 
+    def _run_hooks(self, where: str) -> None:
+        """Those of a device's CDI description, say."""
+        hooks.run(self._request["hooks"].get(where) or [], self._state("creating"), where=where)
 
-_OWN_DEVICES = (
-    # Any node may be made; only these may be opened besides what the spec allows: the default devices and terminals.
-    {"allow": True, "type": "c", "access": "m"},
-    {"allow": True, "type": "b", "access": "m"},
-    *(
-        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
-        for major, minor in ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, -1))
-    ),
-)
+    def _forward_listener(self, fd: int) -> None:
+        from wherry.runtime import seccomp_agent  # noqa: PLC0415  hardly any shim needs it
 
+        try:
+            seccomp_agent.forward(fd, read_json(f"{self._bundle}/config.json"), self._state("creating"))
+        finally:
+            os.close(fd)
 
-def _with_own_devices(resources: dict[str, Any]) -> dict[str, Any]:
-    """The limits of the spec; after its device rules, those for what every container has (config-linux, Devices)."""
-    rules = resources.get("devices")
-    return {**resources, "devices": [*rules, *_OWN_DEVICES]} if rules else resources
+    def _state(self, status: str) -> dict[str, Any]:
+        return {
+            "ociVersion": VERSION,
+            "id": self._request["id"],
+            "status": status,
+            "pid": self.child.pid,
+            "bundle": self._bundle,
+        }

@@ -1,0 +1,124 @@
+"""Mounting a container's layers: the overlay, or the one directory, that becomes its root.
+
+All of it in a mount namespace of its own that the host's user namespace owns, before anything of the container runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wherry.linux import mounts
+from wherry.linux.mounts import MS_BIND, MS_PRIVATE, MS_REC, MS_SLAVE
+from wherry.runtime.init_errors import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_OPTIONS_LIMIT = 4095  # mount(2) copies one page
+
+
+def detach_from_host() -> None:
+    """Keep our mounts from reaching the host; what is unmounted there still goes away here."""
+    mounts.mount(None, "/", None, MS_SLAVE | MS_REC)
+
+
+def mount_root(layers: dict[str, Any], target: str, *, user_namespace: int = -1) -> int:
+    """Mount ``layers`` (``lower``, ``upper``, ``work``) on the directory ``target``; a descriptor of the mount.
+
+    Without an ``upper`` it is the one lower directory itself. With ``idmap`` among the layers their files show the ids
+    that ``user_namespace`` (a descriptor) maps them to. Raises StartError.
+    """
+    with Step("error preparing rootfs: mount"):
+        if not layers["upper"]:
+            return _bind(layers["lower"][0], target)
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        if layers.get("idmap") and user_namespace >= 0:
+            _mount_mapped(layers, target, user_namespace)
+        else:
+            _mount_overlay(layers, target)
+        return os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def lift(root: int) -> int:
+    """A detached copy of the mounted root, to be put down in another mount namespace."""
+    with Step("error preparing rootfs: open_tree"):
+        tree = mounts.open_tree("", directory=root, recursive=True)
+        mounts.mount_setattr(tree, propagation=MS_PRIVATE, recursive=True)
+    return tree
+
+
+def put_down(tree: int) -> None:
+    """Attach a lifted root on top of "/": everybody can reach that, whatever the directory's own path allows."""
+    with Step("error preparing rootfs: move_mount"):
+        top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts.move_mount(tree, top)
+        os.close(top)
+
+
+def overlay_options(lower: list[str], upper: str, work: str) -> str:
+    """The data of an overlay mount(2); a colon, comma or backslash in a name is escaped."""
+    names = [":".join(_escape(name) for name in lower), _escape(upper), _escape(work)]
+    return "lowerdir={},upperdir={},workdir={}".format(*names)
+
+
+def _bind(source: str, target: str) -> int:
+    """``source`` as a mount of its own at ``target``, which may be the same directory."""
+    os.makedirs(target, mode=0o700, exist_ok=True)
+    mounts.mount(source, target, None, MS_BIND | MS_REC)
+    fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    # pivot_root(2) refuses a root whose parent mount is shared; this one is private, and so is what it covers.
+    mounts.mount_setattr(fd, propagation=MS_PRIVATE)
+    return fd
+
+
+def _mount_overlay(layers: dict[str, Any], target: str) -> None:
+    directories = [*layers["lower"], layers["upper"], layers["work"]]
+    common = os.path.commonpath(directories)
+    options = overlay_options(
+        [os.path.relpath(path, common) for path in layers["lower"]],
+        os.path.relpath(layers["upper"], common),
+        os.path.relpath(layers["work"], common),
+    )
+    fds: list[int] = []
+    if len(options) > _OPTIONS_LIMIT:
+        # Too many layers for a page of names: name them by descriptor, three characters each.
+        fds = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in directories]
+        common = "/proc/self/fd"
+        options = overlay_options([str(fd) for fd in fds[:-2]], str(fds[-2]), str(fds[-1]))
+    os.chdir(common)
+    mounts.mount("overlay", target, "overlay", 0, options)
+    os.chdir("/")
+    for fd in fds:
+        os.close(fd)
+
+
+def _mount_mapped(layers: dict[str, Any], target: str, user_namespace: int) -> None:
+    """An overlay over idmapped mounts of its layers (Linux 5.19), which stand in a tmpfs that the overlay then covers.
+
+    The kernel wants attached mounts, and upper and work on the same one: so their common parent is what is mapped.
+    """
+    top = os.path.commonpath([layers["upper"], layers["work"]])
+    sources = [*layers["lower"], top]
+    mounts.mount("tmpfs", target, "tmpfs", 0, "mode=700")
+    os.chdir(target)
+    for number, source in enumerate(sources):
+        os.mkdir(str(number), 0o700)
+        place = os.open(str(number), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        tree = mounts.open_tree(source)
+        mounts.idmap(tree, user_namespace)
+        mounts.move_mount(tree, place)
+        os.close(tree)
+        os.close(place)
+    writable = str(len(layers["lower"]))
+    options = overlay_options(
+        [str(number) for number in range(len(layers["lower"]))],
+        f"{writable}/{os.path.relpath(layers['upper'], top)}",
+        f"{writable}/{os.path.relpath(layers['work'], top)}",
+    )
+    mounts.mount("overlay", target, "overlay", 0, options)
+    os.chdir("/")
+
+
+def _escape(name: str) -> str:
+    return name.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")

@@ -1,0 +1,111 @@
+"""The namespaces that config.json lists: those to join by path, those to make, and what an exec enters.
+
+The user namespace is ``init_userns``'s business; the pid namespace is mostly the parent's: it concerns its children.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from wherry.linux import namespaces
+from wherry.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, FLAGS
+from wherry.runtime.init_errors import StartError, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# What an exec enters in any case. The pid namespace it was born into.
+_ENTERED = ("mount", "uts", "ipc", "network", "cgroup")
+# What it enters only where it differs: the kernel refuses the caller's own user namespace.
+_DIFFERING = ("user", "time")
+
+
+class Namespaces:
+    """``linux.namespaces``, step by step."""
+
+    def __init__(self, linux: dict[str, Any]) -> None:
+        self._new = CLONE_NEWNS
+        self._paths: list[tuple[str, str]] = []
+        self._offsets: dict[str, Any] = linux.get("timeOffsets") or {}
+        for entry in linux.get("namespaces") or ():
+            kind, path = entry["type"], entry.get("path")
+            if kind not in FLAGS:
+                raise StartError(f"unknown namespace type {kind!r}")
+            if kind in ("pid", "user"):
+                continue
+            if path:
+                self._paths.append((kind, path))
+                if kind == "mount":
+                    self._new &= ~CLONE_NEWNS
+            else:
+                self._new |= FLAGS[kind]
+
+    def join(self, *, may_fail: bool = False) -> None:
+        """Enter those that have a path. ``may_fail``: one whose owner we are not root of is left for the next call."""
+        left: list[tuple[str, str]] = []
+        for kind, path in self._paths:
+            with Step(f"joining {kind} namespace: {path}"):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    namespaces.setns(fd, FLAGS[kind])
+                except PermissionError:
+                    if not may_fail:
+                        raise
+                    left.append((kind, path))
+                finally:
+                    os.close(fd)
+        self._paths = left
+
+    def make(self, *, pid: bool = False) -> None:
+        """Make the new ones but for the cgroup namespace, and enter them; ``pid``: a pid namespace for our children."""
+        new = self._new & ~(CLONE_NEWCGROUP | CLONE_NEWTIME)
+        with Step("creating namespaces"):
+            namespaces.unshare(new | (CLONE_NEWPID if pid else 0))
+        if self._new & CLONE_NEWTIME:
+            self._make_time()
+
+    def make_cgroup(self) -> None:
+        """The cgroup namespace, if it is to be new: its root is the group that we are in."""
+        if self._new & CLONE_NEWCGROUP:
+            with Step("creating cgroup namespace"):
+                namespaces.unshare(CLONE_NEWCGROUP)
+
+    def _make_time(self) -> None:
+        """Only children are born into a new time namespace, whose clocks are set before anybody is: then enter it."""
+        with Step("creating time namespace"):
+            namespaces.unshare(CLONE_NEWTIME)
+        if self._offsets:
+            lines = "".join(
+                f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n"
+                for clock, offset in self._offsets.items()
+            )
+            with Step("error setting time namespace offsets"):
+                fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+                try:
+                    os.write(fd, lines.encode())
+                finally:
+                    os.close(fd)
+        with Step("joining the new time namespace"):
+            fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
+            namespaces.setns(fd, CLONE_NEWTIME)
+            os.close(fd)
+
+
+def exec_flags(pid: int) -> int:
+    """What to enter of the container whose first process is ``pid``: flags for setns(2) on its pidfd.
+
+    Raises StartError when it is gone.
+    """
+    flags = sum(FLAGS[kind] for kind in _ENTERED)
+    for kind in _DIFFERING:
+        try:
+            if os.stat(f"/proc/{pid}/ns/{kind}").st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
+                flags |= FLAGS[kind]
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                raise
+            if os.path.exists(f"/proc/self/ns/{kind}"):
+                raise StartError("the container is not running") from None
+    return flags
