@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from wherry.linux import namespaces
+from wherry.linux import namespaces, process
 from wherry.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, FLAGS
 from wherry.runtime.init_errors import StartError, Step
 
@@ -82,15 +82,24 @@ class Namespaces:
                 for clock, offset in self._offsets.items()
             )
             with Step("error setting time namespace offsets"):
-                fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
-                try:
-                    os.write(fd, lines.encode())
-                finally:
-                    os.close(fd)
+                _write_own("/proc/self/timens_offsets", lines.encode())
         with Step("joining the new time namespace"):
             fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
             namespaces.setns(fd, CLONE_NEWTIME)
             os.close(fd)
+
+
+def _write_own(path: str, data: bytes) -> None:
+    """Write to a file of ours in /proc; as root of a user namespace only a process that may be dumped owns them."""
+    process.set_dumpable(1)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    finally:
+        process.set_dumpable(0)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 def exec_flags(pid: int) -> int:
