@@ -37,6 +37,7 @@ from wherry.diff.whiteouts import (
     make_opaque,
     make_whiteout,
 )
+from wherry.linux.namespaces import IN_USER_NAMESPACE
 from wherry.linux.trees import remove_at, usage
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -234,6 +235,8 @@ class _Layer:
         if entry.kind == CHARACTER and device == 0:
             self._whiteout(parent, PREFIX + name)
             return
+        if entry.kind != FIFO and IN_USER_NAMESPACE:
+            return  # no device can be made there: a container would not be let use it either
         mode = _SPECIAL[entry.kind] | (entry.mode & 0o777)
         self._make(above, name, lambda: os.mknod(name, mode, device, dir_fd=above))
         self._own(entry, above, name)

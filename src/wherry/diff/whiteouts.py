@@ -2,7 +2,7 @@
 
 in the tar               on disk
 dir/.wh.name             dir/name, a character device 0/0
-dir/.wh..wh..opq         trusted.overlay.opaque = "y" on dir
+dir/.wh..wh..opq         trusted.overlay.opaque = "y" on dir (user.overlay.opaque in a user namespace)
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import stat
 
+from wherry.linux.namespaces import IN_USER_NAMESPACE
+
 PREFIX = b".wh."
 META_PREFIX = b".wh..wh."
 OPAQUE = b".wh..wh..opq"
-OPAQUE_XATTR = "trusted.overlay.opaque"
+OPAQUE_XATTR = "user.overlay.opaque" if IN_USER_NAMESPACE else "trusted.overlay.opaque"
 RESERVED_XATTRS = (b"trusted.overlay.", b"user.overlay.")
 """overlayfs' own; a layer that brings them could redirect a directory anywhere."""
 

@@ -26,6 +26,14 @@ FLAGS = {
 """By the type that config.json names."""
 
 
+def _nested() -> bool:
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return file.read().split() != ["0", "0", "4294967295"]
+
+
+IN_USER_NAMESPACE = _nested()
+"""Whether this program was started in another user namespace than the machine's first."""
+
 _unshare = function("unshare", c_int)
 _setns = function("setns", c_int, c_int)
 

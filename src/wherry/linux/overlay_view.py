@@ -1,4 +1,4 @@
-"""A read-only look at overlay layers that no mount namespace ever sees: fsopen(2), fsmount(2). Imports ctypes, os."""
+"""A read-only look at overlay layers that no mount namespace ever sees. Imports ctypes, os."""
 
 from __future__ import annotations
 
@@ -6,20 +6,8 @@ import errno
 import os
 from collections.abc import Sequence
 
-from wherry.linux.syscalls import c_char_p, c_int, c_uint, check, system_call
-
-SYS_FSOPEN = 430
-SYS_FSCONFIG = 431
-SYS_FSMOUNT = 432
-
-FSCONFIG_SET_FLAG = 0
-FSCONFIG_SET_STRING = 1
-FSCONFIG_CMD_CREATE = 6
-_CLOEXEC = 1
-
-_fsopen = system_call(SYS_FSOPEN, c_char_p, c_uint)
-_fsconfig = system_call(SYS_FSCONFIG, c_int, c_uint, c_char_p, c_char_p, c_int)
-_fsmount = system_call(SYS_FSMOUNT, c_int, c_uint, c_uint)
+from wherry.linux.filesystem import configure, fsmount, fsopen
+from wherry.linux.namespaces import IN_USER_NAMESPACE
 
 
 def open_view(lower: Sequence[str]) -> int:
@@ -27,22 +15,18 @@ def open_view(lower: Sequence[str]) -> int:
 
     Raises OSError. Kernels before 6.5 take all the layers as one string, of 255 bytes at most (EINVAL beyond).
     """
-    context = check(_fsopen(b"overlay", _CLOEXEC), "fsopen", "overlay")
+    context = fsopen("overlay")
     try:
-        _configure(context, FSCONFIG_SET_FLAG, "ro", None)
+        configure(context, "ro")
+        if IN_USER_NAMESPACE:
+            configure(context, "userxattr")
         try:
             for layer in lower:
-                _configure(context, FSCONFIG_SET_STRING, "lowerdir+", layer)
+                configure(context, "lowerdir+", layer)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            _configure(context, FSCONFIG_SET_STRING, "lowerdir", ":".join(lower))
-        _configure(context, FSCONFIG_CMD_CREATE, None, None)
-        return check(_fsmount(context, _CLOEXEC, 0), "fsmount", "overlay")
+            configure(context, "lowerdir", ":".join(lower))
+        return fsmount(context)
     finally:
         os.close(context)
-
-
-def _configure(context: int, command: int, key: str | None, value: str | None) -> None:
-    encoded = [os.fsencode(text) if text is not None else None for text in (key, value)]
-    check(_fsconfig(context, command, *encoded, 0), "fsconfig", key or "create")

@@ -78,7 +78,7 @@ def attach(
         network = networks[endpoint.network_id]
         fabric.driver(network).attach(fabric.host, network, endpoint, handle)
     sandbox.configure(handle, endpoints, networks)
-    fabric.host.firewall.publish(port_rules(endpoints))
+    fabric.host.firewall.publish(port_rules(fabric.host, endpoints))
     _forget_flows(fabric.host, endpoints)
     _await_carrier(fabric.host, endpoints)
 
@@ -88,7 +88,7 @@ def detach(
 ) -> None:
     """Withdraw and let go of ports; with ``links`` remove the links too. Raises OSError, NftablesError."""
     try:
-        fabric.host.firewall.withdraw(port_rules(endpoints))
+        fabric.host.firewall.withdraw(port_rules(fabric.host, endpoints))
     finally:
         for endpoint in endpoints:
             fabric.host.ports.release(endpoint.id)
@@ -104,16 +104,16 @@ def move_gateway(
 ) -> None:
     """Give ``target`` the ports that ``former`` has, and the default routes. Raises OSError, NftablesError."""
     sandbox.set_gateway(handle, target, network)
-    fabric.host.firewall.withdraw(port_rules([former]))
+    fabric.host.firewall.withdraw(port_rules(fabric.host, [former]))
     fabric.host.ports.rename(former.id, target.id)
-    fabric.host.firewall.publish(port_rules([target]))
+    fabric.host.firewall.publish(port_rules(fabric.host, [target]))
     _forget_flows(fabric.host, [target])
 
 
-def port_rules(endpoints: Iterable[EndpointRecord]) -> list[PortRule]:
+def port_rules(host: Host, endpoints: Iterable[EndpointRecord]) -> list[PortRule]:
     """The firewall's elements for endpoints' ports."""
     return [
-        rule
+        replace(rule, host_ip=host.local_address(rule.host_ip))
         for endpoint in endpoints
         for rule in rules_for(endpoint.ports, endpoint.ipv4.partition("/")[0], endpoint.ipv6.partition("/")[0])
     ]
@@ -121,7 +121,7 @@ def port_rules(endpoints: Iterable[EndpointRecord]) -> list[PortRule]:
 
 def _forget_flows(host: Host, endpoints: Iterable[EndpointRecord]) -> None:
     """Let UDP clients that go on sending come to whoever has the ports now."""
-    rules = [rule for rule in port_rules(endpoints) if rule.protocol == "udp"]
+    rules = [rule for rule in port_rules(host, endpoints) if rule.protocol == "udp"]
     if not rules:
         return
     addresses = {ipaddress.ip_address(rule.address) for rule in rules}

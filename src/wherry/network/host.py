@@ -11,19 +11,26 @@ import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from wherry.linux.netlink import NETLINK_NETFILTER, Netlink
 from wherry.linux.nftables import Monitor
 from wherry.linux.rtnetlink import list_addresses, list_routes
 from wherry.network.firewall import Firewall
 from wherry.network.ipam import Network
-from wherry.network.ports import PortTable
+from wherry.network.ports import Holder, PortTable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _EPHEMERAL = (32768, 60999)
+
+
+class Outside(Protocol):
+    """The real host, of a daemon that lives in a network namespace behind it."""
+
+    def bind(self, protocol: str, host_ip: str, port: int) -> Holder | None:
+        """Have the host's port sent here, to the same port. Raises OSError."""
 
 
 class Host:
@@ -35,9 +42,15 @@ class Host:
     ports: PortTable
     monitor: Monitor
 
-    def __init__(self, table: str, *, enter: Callable[[], None] | None = None) -> None:
-        """``enter`` is called first on the thread: a test takes it into a namespace that plays the host."""
+    def __init__(
+        self, table: str, *, enter: Callable[[], None] | None = None, outside: Outside | None = None
+    ) -> None:
+        """``enter`` is called first on the thread: a test takes it into a namespace that plays the host.
+
+        ``outside`` is where ports are published when that is not here.
+        """
         self._table = table
+        self._outside = outside
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network", initializer=enter)
         self._undo = contextlib.ExitStack()
 
@@ -62,8 +75,14 @@ class Host:
             self.netfilter = undo.enter_context(Netlink(NETLINK_NETFILTER))
             self.firewall = undo.enter_context(contextlib.closing(Firewall(self._table)))
             self.monitor = undo.enter_context(contextlib.closing(Monitor()))
-            self.ports = undo.enter_context(contextlib.closing(PortTable(_ephemeral_ports())))
+            self.ports = undo.enter_context(contextlib.closing(PortTable(_ephemeral_ports(), self._outside.bind if self._outside else None)))
             self._undo = undo.pop_all()
+
+    def local_address(self, host_ip: str) -> str:
+        """The address that traffic for a published port has when it comes in here."""
+        if self._outside is None:
+            return host_ip
+        return "::" if ":" in host_ip else "0.0.0.0"  # noqa: S104  whatever it was sent to out there
 
     def networks_in_use(self) -> list[Network]:
         """Subnets that the host has routes or addresses in."""

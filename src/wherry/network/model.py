@@ -61,6 +61,8 @@ class NetworkConfig:
     """What ``host-gateway`` stands for in extra hosts; None is the default bridge's address."""
     spare_namespaces: int = 2
     """How many namespaces are made ahead of need; 0 turns the stock off."""
+    user_namespaces: bool = False
+    """Whether those made ahead belong to a user namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ class JoinRequest:
     """``name:address`` or ``name=address``."""
     mac_address: str = ""
     """``Config.MacAddress``, for the network of ``mode``."""
+    user_namespace: bool = False
+    """Whether the namespace shall belong to a user namespace of the container's own, made together with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

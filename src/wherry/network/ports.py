@@ -12,9 +12,10 @@ import errno
 import ipaddress
 import re
 import socket
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 from wherry.lib.errors import InvalidArgument
 from wherry.state.network import PublishedPort
@@ -24,6 +25,17 @@ Address = IPv4Address | IPv6Address
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _SPEC = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+
+
+class Holder(Protocol):
+    """What keeps a host port ours as long as it is open."""
+
+    def close(self) -> None:
+        """Let go of the port."""
+
+
+Bind = Callable[[str, str, int], Holder | None]
+"""Protocol, host address, port → holder; raises OSError when the port cannot be had."""
 
 
 class PortTaken(Exception):
@@ -109,11 +121,12 @@ def _host_ip(text: str) -> str:
 class PortTable:
     """The host ports that are held, by endpoint. Blocking; one user at a time."""
 
-    def __init__(self, ephemeral: tuple[int, int]) -> None:
-        """``ephemeral`` is the range that unnamed host ports come from, both ends included."""
+    def __init__(self, ephemeral: tuple[int, int], bind: Bind | None = None) -> None:
+        """``ephemeral`` is the range that unnamed host ports come from, both ends included; ``bind`` holds a port."""
         self._ephemeral = ephemeral
+        self._bind = bind or bind_socket
         self._next = ephemeral[0]
-        self._held: dict[str, list[tuple[PublishedPort, socket.socket | None]]] = {}
+        self._held: dict[str, list[tuple[PublishedPort, Holder | None]]] = {}
 
     def reserve(self, owner: str, wanted: Iterable[PortRequest], target: str) -> tuple[PublishedPort, ...]:
         """Hold a host port for each request, or none. ``target`` is the container's address, for error messages.
@@ -136,9 +149,9 @@ class PortTable:
         lost: list[PublishedPort] = []
         held = self._held.setdefault(owner, [])
         for entry in published:
-            holder: socket.socket | None = None
+            holder: Holder | None = None
             try:
-                holder = _bind(entry.protocol, entry.host_ip, entry.host_port)
+                holder = self._bind(entry.protocol, entry.host_ip, entry.host_port)
             except OSError:
                 lost.append(entry)
             held.append((entry, holder))
@@ -161,7 +174,7 @@ class PortTable:
         for owner in list(self._held):
             self.release(owner)
 
-    def _reserve_one(self, request: PortRequest, target: str) -> tuple[PublishedPort, socket.socket | None]:
+    def _reserve_one(self, request: PortRequest, target: str) -> tuple[PublishedPort, Holder | None]:
         if request.first and request.first == request.last:
             return self._take(request, request.first, target)
         refusal = PortTaken("all ports are allocated")
@@ -185,11 +198,11 @@ class PortTable:
         yield from range(start, last + 1)
         yield from range(first, start)
 
-    def _take(self, request: PortRequest, number: int, target: str) -> tuple[PublishedPort, socket.socket | None]:
+    def _take(self, request: PortRequest, number: int, target: str) -> tuple[PublishedPort, Holder | None]:
         if any(_conflict(entry, request, number) for held in self._held.values() for entry, _ in held):
             raise PortTaken(f"Bind for {_join(request.host_ip, number)} failed: port is already allocated")
         try:
-            holder = _bind(request.protocol, request.host_ip, number)
+            holder = self._bind(request.protocol, request.host_ip, number)
         except OSError as error:
             place = f"{_join(request.host_ip, number)}:{target}:{request.port}/{request.protocol}"
             reason = {errno.EADDRNOTAVAIL: "cannot assign requested address"}.get(
@@ -207,7 +220,7 @@ def _conflict(entry: PublishedPort, request: PortRequest, number: int) -> bool:
     return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
 
 
-def _bind(protocol: str, host_ip: str, number: int) -> socket.socket | None:
+def bind_socket(protocol: str, host_ip: str, number: int) -> socket.socket | None:
     """A socket that holds a port and does nothing with it. None for SCTP, which kernels may lack. Raises OSError."""
     family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
     if protocol == "sctp":
@@ -239,7 +252,7 @@ def _bind_past_time_wait(holder: socket.socket, host_ip: str, number: int) -> No
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
 
-def _close(held: Iterable[tuple[PublishedPort, socket.socket | None]]) -> None:
+def _close(held: Iterable[tuple[PublishedPort, Holder | None]]) -> None:
     for _, holder in held:
         if holder is not None:
             holder.close()

@@ -53,7 +53,7 @@ class Room:
         """Make the firewall say what the ledger says. Raises Internal."""
         rules = [self.fabric.driver(network).rules(network) for network in self.ledger.networks()]
         bridges = tuple(rule for rule in rules if rule is not None)
-        published = kernel.port_rules(self.ledger.all_endpoints())
+        published = kernel.port_rules(self.fabric.host, self.ledger.all_endpoints())
         await self.kernel(self.fabric.host.firewall.replace, bridges, published)
 
     async def take_down(self) -> None:

@@ -77,7 +77,7 @@ class Namespaces:
         """Make the directory, drop every namespace in it that is not ``known``, begin to fill the stock."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in sorted(self._directory.iterdir()):
-            if path not in known:
+            if path.with_suffix("") not in known:  # ``.user`` is the user namespace of the one without
                 _log.info("dropping network namespace %s of no container", path)
                 await self.drop(path)
         self._refill()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import mounts
+from wherry.linux import mounts, namespaces
 from wherry.linux.mounts import MS_BIND, MS_PRIVATE, MS_REC, MS_SLAVE
 from wherry.runtime.init_errors import Step
 
@@ -59,7 +59,9 @@ def put_down(tree: int) -> None:
 def overlay_options(lower: list[str], upper: str, work: str) -> str:
     """The data of an overlay mount(2); a colon, comma or backslash in a name is escaped."""
     names = [":".join(_escape(name) for name in lower), _escape(upper), _escape(work)]
-    return "lowerdir={},upperdir={},workdir={}".format(*names)
+    options = "lowerdir={},upperdir={},workdir={}".format(*names)
+    # Only the first user namespace's root has the trusted.* attributes that overlayfs keeps its notes in.
+    return f"userxattr,{options}" if namespaces.IN_USER_NAMESPACE else options
 
 
 def _bind(source: str, target: str) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wherry.lib.errors import Unavailable
 from wherry.linux.mounts import MNT_DETACH, mount, unmount
+from wherry.linux.namespaces import IN_USER_NAMESPACE
 from wherry.linux.trees import remove_tree
 
 PROBE = "probe"
@@ -28,7 +29,7 @@ def probe_overlay(root: Path) -> None:
         directory.mkdir(parents=True)
     try:
         data = ",".join(f"{name}dir={_escaped(directories[name])}" for name in ("lower", "upper", "work"))
-        mount("overlay", str(directories["merged"]), "overlay", 0, data)
+        mount("overlay", str(directories["merged"]), "overlay", 0, f"userxattr,{data}" if IN_USER_NAMESPACE else data)
         try:
             os.close(os.open(directories["merged"] / "file", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
         finally:

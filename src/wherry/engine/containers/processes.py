@@ -32,6 +32,21 @@ class Process:
     arguments: str
 
 
+def in_pid_namespace(pid: int) -> list[int]:
+    """The ids of all processes in the pid namespace of ``pid``, ascending; none when it is gone."""
+    wanted = _pid_namespace(pid)
+    everybody = (int(name) for name in os.listdir("/proc") if name.isdecimal())
+    return sorted(other for other in everybody if wanted and _pid_namespace(other) == wanted)
+
+
+def _pid_namespace(pid: int) -> int:
+    """Its inode number; 0 when there is no such process, or it is not ours to look at."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
 def list_processes(pids: Sequence[int], *, now: float | None = None) -> list[list[str]]:
     """One row per process that still exists, by id: UID PID PPID C STIME TTY TIME CMD.
 

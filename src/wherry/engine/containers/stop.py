@@ -17,6 +17,7 @@ from wherry.engine.containers.registry import Entry
 from wherry.engine.containers.signals import parse_signal
 from wherry.engine.containers.state import Status
 from wherry.lib.errors import Conflict, Internal, NotFound, NotModified
+from wherry.linux.cgroups import CgroupError
 from wherry.runtime.spec import cgroup_path
 
 STOP_TIMEOUT = 10
@@ -83,7 +84,7 @@ async def kill(context: Context, key: str, *, signal_name: str) -> None:
 
 
 async def pause(context: Context, key: str) -> None:
-    """Freeze every process. Raises NotFound, Conflict."""
+    """Freeze every process. Raises NotFound, Conflict, Internal."""
     entry = context.registry.find(key)
     async with entry.lock:
         state = entry.record.state
@@ -91,7 +92,10 @@ async def pause(context: Context, key: str) -> None:
             raise Conflict(f"container {entry.id} is already paused")
         if state.status is not Status.RUNNING:
             raise Conflict(f"container {entry.id} is not running")
-        await asyncio.to_thread(context.cgroups.freeze, cgroup(context, entry.record))
+        try:
+            await asyncio.to_thread(context.cgroups.freeze, cgroup(context, entry.record))
+        except CgroupError as error:
+            raise Internal(f"Cannot pause container {entry.id}: {error}") from error
         await context.registry.update(entry, entry.record.with_state(state.moved(Status.PAUSED)))
     notify.emit(context, entry.record, "pause")
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from wherry.engine.containers import notify
 from wherry.engine.containers.context import Context
-from wherry.engine.containers.processes import list_processes
+from wherry.engine.containers.processes import in_pid_namespace, list_processes
 from wherry.engine.containers.state import Status
 from wherry.engine.containers.stop import cgroup
 from wherry.lib.errors import Conflict, Internal, InvalidArgument
@@ -34,7 +34,10 @@ async def top(context: Context, key: str, ps_args: str) -> TopResponse:
         raise Conflict(f"container {entry.id} is restarting, wait until the container is running")
     if not entry.record.state.alive:
         raise Conflict(f"container {entry.id} is not running")
-    pids = await asyncio.to_thread(context.cgroups.procs, cgroup(context, entry.record))
+    if context.cgroups.hierarchies:
+        pids = await asyncio.to_thread(context.cgroups.procs, cgroup(context, entry.record))
+    else:
+        pids = await asyncio.to_thread(in_pid_namespace, entry.record.state.pid)
     found = await container_top(pids, ps_args)
     notify.emit(context, entry.record, "top")
     return found
