@@ -21,8 +21,10 @@ from wherry.wire.container import (
     ContainerSummary,
     CreateRequest,
     CreateResponse,
+    HostConfig,
     PruneReport,
     TopResponse,
+    UpdateResponse,
     WaitError,
     WaitResponse,
 )
@@ -34,6 +36,26 @@ EARLY_WAIT_SINCE = ApiVersion(1, 30)
 REMOVAL_ERRORS_SINCE = ApiVersion(1, 34)
 PLATFORM_SINCE = ApiVersion(1, 41)
 SIGNAL_SINCE = ApiVersion(1, 42)
+PIDS_LIMIT_SINCE = ApiVersion(1, 40)
+NO_KERNEL_MEMORY_SINCE = ApiVersion(1, 42)
+UPDATABLE = (
+    "blkio_weight",
+    "cpu_shares",
+    "nano_cpus",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_realtime_period",
+    "cpu_realtime_runtime",
+    "cpuset_cpus",
+    "cpuset_mems",
+    "memory",
+    "memory_swap",
+    "memory_reservation",
+    "kernel_memory",
+    "pids_limit",
+    "restart_policy",
+)
+"""What may be said to a container that exists; as in dockerd, nobody looks at what else there is."""
 LONGEST_EMPTY_BODY = 7
 """A start request's body up to this long cannot hold a configuration; clients send ``{}`` or ``null``."""
 
@@ -52,6 +74,9 @@ class Store(Protocol):
 
     async def rename(self, key: str, name: str) -> None:
         """Raises NotFound, Conflict, InvalidArgument."""
+
+    async def update(self, key: str, change: HostConfig) -> UpdateResponse:
+        """Change limits and restart policy: what is set in ``change``. Raises NotFound, Conflict, InvalidArgument."""
 
     async def remove(self, key: str, *, force: bool, volumes: bool) -> None:
         """Remove it, and with ``force`` end it first. Raises NotFound, Conflict."""
@@ -105,6 +130,7 @@ def routes(backend: Backend) -> list[Route]:
         Route("POST", "/containers/{name}/restart", partial(restart, backend), uninterrupted=True),
         Route("POST", "/containers/{name}/kill", partial(kill, backend), uninterrupted=True),
         Route("POST", "/containers/{name}/rename", partial(rename, backend), uninterrupted=True),
+        Route("POST", "/containers/{name}/update", partial(update, backend), uninterrupted=True),
         Route("POST", "/containers/{name}/pause", partial(pause, backend), uninterrupted=True),
         Route("POST", "/containers/{name}/unpause", partial(unpause, backend), uninterrupted=True),
         Route("POST", "/containers/{name}/wait", partial(wait, backend)),
@@ -186,6 +212,23 @@ async def rename(backend: Store, request: Request) -> Response:
     """``docker rename``."""
     await backend.rename(request.path["name"], request.query.text("name"))
     return Empty()
+
+
+async def update(backend: Store, request: Request) -> Response:
+    """``docker update``: a HostConfig's limits and restart policy; no limit of processes may be 0 or less."""
+    body = await request.json(HostConfig)
+    change = HostConfig(**{name: getattr(body, name) for name in UPDATABLE})
+    pids = change.pids_limit if request.version >= PIDS_LIMIT_SINCE else None
+    return Json(
+        await backend.update(
+            request.path["name"],
+            replace(
+                change,
+                pids_limit=None if pids is None else max(pids, 0),
+                kernel_memory=change.kernel_memory if request.version < NO_KERNEL_MEMORY_SINCE else 0,
+            ),
+        )
+    )
 
 
 async def pause(backend: Lifecycle, request: Request) -> Response:

@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._watched = False
         self._continue_due = False
         self._broken = False
+        self._taken = False
 
     # --- the event loop calls these
 
@@ -153,8 +154,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def taken(self) -> bool:
-        """Whether the connection has been hijacked."""
-        return self._mode is Mode.RAW
+        """Whether the connection has been hijacked, and be it that it ends already."""
+        return self._taken
 
     @property
     def lost(self) -> bool:
@@ -194,6 +195,7 @@ class Connection(asyncio.Protocol):
         if self.lost:
             raise ConnectionResetError("the client has hung up")
         self._mode = Mode.RAW
+        self._taken = True
         self._inbox = self._new_inbox()
         self._inbox.put(bytes(self._buffer))
         self._buffer.clear()
