@@ -54,7 +54,7 @@ TOP: Table = {
     "tag": ("Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", "image.tag:TAG"),
     "top": ("Display the running processes of a container", "container.top:TOP"),
     "unpause": ("Unpause all processes within one or more containers", "container.lifecycle:UNPAUSE"),
-    "update": ("Update configuration of one or more containers", ""),
+    "update": ("Update configuration of one or more containers", "container.update:UPDATE"),
     "wait": ("Block until one or more containers stop, then print their exit codes", "container.wait:WAIT"),
 }
 

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from wherry import __version__
+from wherry.daemon import runtimes
+from wherry.daemon.values import size, ulimits
 from wherry.lib.errors import InvalidArgument
+from wherry.runtime.foreign_registry import OWN, Known
+from wherry.runtime.spec_settle import DEFAULT_SHM_SIZE
+from wherry.wire.container import Ulimit
 
 DEFAULT_NAME = "wherry"
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -36,6 +41,7 @@ _FILE_KEYS = {
     "storage-driver": "storage_driver",
     "exec-opts": "exec_opts",
     "default-runtime": "default_runtime",
+    "runtimes": "runtimes",
     "group": "group",
     "dns": "dns",
     "dns-search": "dns_search",
@@ -45,6 +51,16 @@ _FILE_KEYS = {
     "log-opts": "log_opts",
     "log-driver": "log_driver",
     "live-restore": "live_restore",
+    "default-ipc-mode": "default_ipc_mode",
+    "default-cgroupns-mode": "default_cgroupns_mode",
+    "default-shm-size": "default_shm_size",
+    "default-ulimits": "default_ulimits",
+    "cdi-spec-dirs": "cdi_spec_dirs",
+    "userns-remap": "userns_remap",
+    "seccomp-profile": "seccomp_profile",
+    "no-new-privileges": "no_new_privileges",
+    "selinux-enabled": "selinux_enabled",
+    "init": "init",
 }
 
 
@@ -64,7 +80,9 @@ class Config:
     mtu: int = 1500
     storage_driver: str = "overlay"
     exec_opts: tuple[str, ...] = ()
-    default_runtime: str = "wherry"
+    default_runtime: str = OWN
+    runtimes: dict[str, Known] = field(default_factory=dict)
+    """Other OCI runtimes by name."""
     group: str = ""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -73,6 +91,20 @@ class Config:
     log_driver: str = "json-file"
     log_opts: dict[str, str] = field(default_factory=dict)
     live_restore: bool = True
+    default_ipc_mode: str = "private"
+    default_cgroupns_mode: str = ""
+    """Empty is by the machine."""
+    default_shm_size: int = DEFAULT_SHM_SIZE
+    default_ulimits: tuple[Ulimit, ...] = ()
+    cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
+    userns_remap: str = ""
+    seccomp_profile: str = ""
+    """A file, ``unconfined``, or ``builtin``, which is what empty means."""
+    no_new_privileges: bool = False
+    selinux_enabled: bool = False
+    init: bool = False
+    rootless: str = ""
+    """The runtime directory of ``wherryd-rootless``, which started us; empty for the machine's own daemon."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--mtu", type=int, help="MTU of the default bridge (default 1500)")
     flags.add_argument("-s", "--storage-driver", help="storage driver to use (default overlay)")
     flags.add_argument("--exec-opt", dest="exec_opts", action="append", help="runtime execution options")
+    flags.add_argument("--add-runtime", dest="runtimes", action="append", help="register an additional OCI runtime")
     flags.add_argument("--default-runtime", help="default OCI runtime for containers (default wherry)")
     flags.add_argument("-G", "--group", help="group of the unix socket (default: wherry, else docker, else root)")
     flags.add_argument("--dns", action="append", help="DNS server to use")
@@ -102,8 +135,25 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--label", dest="labels", action="append", help="set key=value labels to the daemon")
     flags.add_argument("--log-driver", help="default driver for container logs (default json-file)")
     flags.add_argument("--log-opt", dest="log_opts", action="append", help="default log driver options")
+    _add_container_defaults(flags)
+    flags.add_argument("--rootless", help=argparse.SUPPRESS)
     flags.add_argument("-v", "--version", action="version", version=f"wherry version {__version__}")
     return flags
+
+
+def _add_container_defaults(flags: argparse.ArgumentParser) -> None:
+    """What holds for every container that does not say otherwise."""
+    modes = "default mode for containers"
+    flags.add_argument("--default-ipc-mode", help=f'{modes} ipc ("shareable" | "private")')
+    flags.add_argument("--default-cgroupns-mode", help=f'{modes} cgroup namespace ("host" | "private")')
+    flags.add_argument("--default-shm-size", help="default shm size for containers (default 64MiB)")
+    flags.add_argument("--default-ulimit", dest="default_ulimits", action="append", help="default ulimits")
+    flags.add_argument("--cdi-spec-dir", dest="cdi_spec_dirs", action="append", help="CDI specification directories")
+    flags.add_argument("--userns-remap", help="user and group for user namespaces: default, uid[:gid] or user[:group]")
+    flags.add_argument("--seccomp-profile", help='path to a seccomp profile, or "unconfined"')
+    flags.add_argument("--no-new-privileges", action="store_true", help="set no-new-privileges for new containers")
+    flags.add_argument("--selinux-enabled", action="store_true", help="enable selinux support")
+    flags.add_argument("--init", action="store_true", help="run an init in containers that reaps processes")
 
 
 def load(arguments: Sequence[str]) -> Config:
@@ -113,6 +163,9 @@ def load(arguments: Sequence[str]) -> Config:
     if "log_opts" in given:
         given["log_opts"] = dict(_pair(option) for option in given["log_opts"])
     from_file = _read_file(Path(file or f"/etc/{DEFAULT_NAME}/daemon.json"), required=file is not None)
+    if "runtimes" in given or "runtimes" in from_file:
+        # The one setting that both may have: each adds to the other.
+        given["runtimes"] = runtimes.merge(given.get("runtimes", ()), from_file.pop("runtimes", {}))
     both = sorted(set(given) & set(from_file))
     if both:
         raise InvalidArgument(
@@ -144,6 +197,10 @@ def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
 
 def _complete(given: dict[str, Any]) -> Config:
     """Types and defaults: those that depend on another setting come last."""
+    if "default_shm_size" in given:
+        given["default_shm_size"] = size(given["default_shm_size"])
+    if "default_ulimits" in given:
+        given["default_ulimits"] = list(ulimits(given["default_ulimits"]))
     kinds = {setting.name: setting.type for setting in fields(Config)}
     values = {key: _typed(key, str(kinds[key]), value) for key, value in given.items()}
     config = Config(**values)
@@ -178,12 +235,6 @@ def _check(config: Config) -> Config:
         raise InvalidArgument(f"invalid daemon name {config.name!r}: expected [a-z][a-z0-9-]*, at most 13 characters")
     if config.storage_driver not in STORAGE_DRIVERS:
         raise InvalidArgument(f"error initializing graphdriver: driver not supported: {config.storage_driver}")
-    if config.default_runtime not in ("wherry", "runc"):
-        raise InvalidArgument(f"specified default runtime '{config.default_runtime}' does not exist")
-    if config.default_runtime == "runc":
-        raise InvalidArgument(
-            "running containers by another OCI runtime is not built yet: leave --default-runtime at wherry"
-        )
     for option in config.exec_opts:
         if option != "native.cgroupdriver=cgroupfs":
             raise InvalidArgument(f"exec-opt {option!r} is not supported: native.cgroupdriver=cgroupfs is")
@@ -192,6 +243,16 @@ def _check(config: Config) -> Config:
             IPv4Interface(config.bip)
         except ValueError as error:
             raise InvalidArgument(f"invalid --bip: {error}") from None
+    if config.default_ipc_mode not in ("private", "shareable"):
+        known = config.default_ipc_mode in ("host", "none", "") or config.default_ipc_mode.startswith("container:")
+        raise InvalidArgument(
+            f"default IPC mode setting ({config.default_ipc_mode}) is {'not supported' if known else 'invalid'}; "
+            'use "shareable" or "private"'
+        )
+    if config.default_cgroupns_mode not in ("", "host", "private"):
+        raise InvalidArgument(
+            f'default cgroup namespace mode ({config.default_cgroupns_mode}) is invalid; use "host" or "private"'
+        )
     if config.log_level not in LOG_LEVELS:
         raise InvalidArgument(f"invalid logging level: {config.log_level}")
     return config

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Interface
+from pathlib import Path
 
 import wherry
 from wherry.api.routes import build as build_routes
@@ -24,6 +25,8 @@ from wherry.api.routes import volume as volume_routes
 from wherry.api.server.app import Server
 from wherry.api.server.routing import Route
 from wherry.daemon.config import Config
+from wherry.daemon.rootless.outside import RootlessHost
+from wherry.daemon.security import load_seccomp, selinux_ready
 from wherry.engine.containers.context import Context, Settings
 from wherry.engine.containers.execs import Execs
 from wherry.engine.containers.network_directory import NetworkDirectory
@@ -36,12 +39,16 @@ from wherry.engine.networks import Networks
 from wherry.engine.system import Settings as SystemSettings
 from wherry.engine.system import System, engine_id
 from wherry.engine.volumes import Volumes
-from wherry.linux.cgroups import open_hierarchy
-from wherry.linux.seccomp import ProfileCache
+from wherry.linux.cgroups.absent import usable_cgroups
+from wherry.linux.seccomp_docker import ProfileCache
 from wherry.network.controller import NetworkController
+from wherry.network.host import Host
 from wherry.network.model import NetworkConfig
+from wherry.runtime.foreign_registry import Runtimes
 from wherry.runtime.host import read_host_facts
+from wherry.runtime.id_maps import NO_MAPS, IdMaps
 from wherry.runtime.launcher import Launcher
+from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.state.container import ContainerTable
 from wherry.state.database import Database
 from wherry.state.schema import MIGRATIONS
@@ -60,10 +67,13 @@ class Daemon:
         self._stack = stack
 
     @classmethod
-    async def start(cls, config: Config) -> Daemon:
-        """Restore the state and make the server. Raises WherryError, OSError; nothing stays open then."""
+    async def start(cls, config: Config, maps: IdMaps = NO_MAPS) -> Daemon:
+        """Restore the state and make the server; ``maps`` are the ids of the containers' user namespaces.
+
+        Raises WherryError, OSError; nothing stays open then.
+        """
         async with AsyncExitStack() as stack:
-            server = Server(await _build(config, stack))
+            server = Server(await _build(config, maps, stack))
             stack.push_async_callback(server.close)
             return cls(server, stack.pop_all())
         raise AssertionError("unreachable")
@@ -73,7 +83,7 @@ class Daemon:
         await self._stack.aclose()
 
 
-async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
+async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Route]:
     """Every noun's routes, on engines that are ready."""
     database = Database(config.data_root / "state.db", MIGRATIONS)
     stack.callback(database.close)
@@ -83,20 +93,22 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
     store = ImageStore(config.data_root, database)
     store.recover()
     stack.push_async_callback(store.close)
-    volumes = Volumes(database, config.data_root / "volumes", events)
+    volumes = Volumes(database, config.data_root / "volumes", events, maps.root)
     await volumes.recover()
     launcher = Launcher()
     await launcher.start()
     stack.push_async_callback(launcher.close)
-    controller = NetworkController(_network_config(config), database, launcher, events)
+    controller = NetworkController(
+        _network_config(config), database, launcher, events, host=_rootless_host(config) if config.rootless else None
+    )
     await controller.start()
     stack.push_async_callback(controller.close)
-    cgroups = open_hierarchy()
+    cgroups = usable_cgroups(config.name)
     registry = Registry(ContainerTable(database))
     registry.load()
     images = Images(store, ImageUsers(registry), events)
     context = Context(
-        settings=_settings(config),
+        settings=_settings(config, maps, f"/{config.name}" if cgroups.hierarchies else ""),
         host=read_host_facts(cgroups),
         registry=registry,
         images=images,
@@ -115,7 +127,7 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
     await execs.restore()
     stack.push_async_callback(containers.close)
     system = System(
-        _system_settings(config),
+        _system_settings(config, context),
         facts=context.host,
         containers=containers,
         images=images,
@@ -136,17 +148,43 @@ async def _build(config: Config, stack: AsyncExitStack) -> list[Route]:
     ]
 
 
-def _settings(config: Config) -> Settings:
+def _settings(config: Config, maps: IdMaps, cgroup_parent: str) -> Settings:
+    runtimes = Runtimes(config.runtimes, default=config.default_runtime, root=config.exec_root / "runtimes")
     return Settings(
         data_root=config.data_root / "containers",
         exec_root=config.exec_root,
-        cgroup_parent=f"/{config.name}",
+        cgroup_parent=cgroup_parent,
         log_config=LogConfig(type=config.log_driver, config=dict(config.log_opts)),
         hostname=socket.gethostname(),
         dns=config.dns,
         dns_search=config.dns_search,
         dns_options=config.dns_options,
+        runtimes=runtimes,
+        defaults=_container_defaults(config, maps, runtimes),
+        cdi_spec_dirs=config.cdi_spec_dirs,
+        selinux=selinux_ready(asked=config.selinux_enabled),
     )
+
+
+def _container_defaults(config: Config, maps: IdMaps, runtimes: Runtimes) -> DaemonDefaults:
+    return DaemonDefaults(
+        shm_size=config.default_shm_size,
+        ipc_mode=config.default_ipc_mode,
+        cgroupns_mode=config.default_cgroupns_mode,
+        runtime=runtimes.default,
+        runtimes=runtimes.names,
+        no_new_privileges=config.no_new_privileges,
+        seccomp=load_seccomp(config.seccomp_profile),
+        init=config.init,
+        ulimits=config.default_ulimits,
+        maps=maps,
+    )
+
+
+def _rootless_host(config: Config) -> Host:
+    outside = RootlessHost(Path(config.rootless))
+    outside.forget()
+    return Host(config.name, outside=outside)
 
 
 def _network_config(config: Config) -> NetworkConfig:
@@ -162,7 +200,9 @@ def _network_config(config: Config) -> NetworkConfig:
     )
 
 
-def _system_settings(config: Config) -> SystemSettings:
+def _system_settings(config: Config, context: Context) -> SystemSettings:
+    settings, host = context.settings, context.host
+    mode = config.default_cgroupns_mode or ("host" if host.cgroup_version == 1 else "private")
     return SystemSettings(
         id=engine_id(config.data_root),
         root=config.data_root,
@@ -172,4 +212,15 @@ def _system_settings(config: Config) -> SystemSettings:
         debug=config.debug,
         labels=config.labels,
         logging_driver=config.log_driver,
+        default_runtime=settings.runtimes.default,
+        runtimes=settings.runtimes.shown(),
+        apparmor=host.apparmor,
+        seccomp_profile=config.seccomp_profile or "builtin",
+        selinux=settings.selinux,
+        user_namespaces=bool(settings.defaults.maps),
+        rootless=bool(config.rootless),
+        cgroup_driver="cgroupfs" if settings.cgroup_parent else "none",
+        private_cgroup_namespace=mode == "private",
+        no_new_privileges=config.no_new_privileges,
+        cdi_spec_dirs=config.cdi_spec_dirs,
     )

@@ -43,9 +43,9 @@ class EventSink(Protocol):
 class Volumes:
     """The volumes of one daemon, kept below ``root``. Belongs to one event loop; ``recover`` comes first."""
 
-    def __init__(self, database: Database, root: Path, events: EventSink) -> None:
+    def __init__(self, database: Database, root: Path, events: EventSink, owner: tuple[int, int] = (0, 0)) -> None:
         self._table = VolumeTable(database)
-        self._driver = LocalDriver(root)
+        self._driver = LocalDriver(root, owner)
         self._events = events
         self._users: dict[str, dict[str, None]] = {}
         self._mounted: dict[str, set[str]] = {}

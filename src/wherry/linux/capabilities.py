@@ -1,11 +1,17 @@
-"""Capabilities: names and numbers, what the machine offers, and what ``--cap-add`` and ``--cap-drop`` leave of it."""
+"""Capabilities: names and numbers, what the machine offers, and what ``--cap-add`` and ``--cap-drop`` leave of it.
+
+Imports os: ``wherry-oci`` uses it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+import os
 
 from wherry.lib.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 NAMES: tuple[str, ...] = (
     "CAP_CHOWN",
@@ -72,6 +78,9 @@ DEFAULT: tuple[str, ...] = (
 
 ALL = "ALL"
 
+SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+"""The five sets of a process, by their names in config.json."""
+
 _NUMBERS = {name: number for number, name in enumerate(NAMES)}
 
 
@@ -83,14 +92,25 @@ def mask(names: Iterable[str]) -> int:
     return bits
 
 
+def masks(sets: Mapping[str, Sequence[str] | None]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """The five sets of config.json as the kernel's bits, and the names that do not exist, which are left out.
+
+    The reference runtime warns of those in the words ``ignoring unknown or unavailable capabilities: [CAP_X]``.
+    """
+    known = {kind: [name for name in sets.get(kind) or () if name in _NUMBERS] for kind in SETS}
+    unknown = {name for kind in SETS for name in sets.get(kind) or () if name not in _NUMBERS}
+    return {kind: mask(wanted) for kind, wanted in known.items()}, tuple(sorted(unknown))
+
+
 def names(bits: int) -> tuple[str, ...]:
     """The names in a bit set, by number; bits that have no name here are left out."""
     return tuple(name for number, name in enumerate(NAMES) if bits >> number & 1)
 
 
-def available(status: Path = Path("/proc/self/status")) -> tuple[str, ...]:
+def available(status: str | os.PathLike[str] = "/proc/self/status") -> tuple[str, ...]:
     """The capabilities that this process can hand on: in its permitted and in its bounding set."""
-    fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if line.startswith("Cap"))
+    with open(status, encoding="ascii", errors="replace") as file:
+        fields = dict(line.split(":", 1) for line in file if line.startswith("Cap"))
     return names(int(fields["CapPrm"], 16) & int(fields["CapBnd"], 16))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -70,6 +71,14 @@ def version() -> str:
     return f"{found.major}.{found.minor}.{found.micro}"
 
 
+def path() -> str:
+    """The file that the library was loaded from; empty if that cannot be told."""
+    library()
+    with open("/proc/self/maps", "rb") as file:
+        found = next((line for line in file if b"/libseccomp.so" in line), b"")
+    return os.fsdecode(found[found.index(b"/") :].rstrip()) if found else ""
+
+
 def native_arch() -> int:
     """The token (AUDIT_ARCH number) of this machine's architecture."""
     return int(library().seccomp_arch_native())
@@ -92,14 +101,15 @@ def syscall(name: str, token: int | None = None) -> int | None:
 class Filter:
     """A filter under construction; a context manager that frees it."""
 
-    def __init__(self, default_action: int) -> None:
+    def __init__(self, default_action: int, *, tree: bool = True) -> None:
         self._lib = library()
         self._handle = self._lib.seccomp_init(default_action)
         if not self._handle:
             raise Internal(f"libseccomp refuses the default action {default_action:#x}")
         # Whoever loads the program decides about no_new_privs. Not all versions know the binary tree.
         self._check(self._lib.seccomp_attr_set(self._handle, _ATTR_NO_NEW_PRIVS, 0), "seccomp_attr_set")
-        self._lib.seccomp_attr_set(self._handle, _ATTR_OPTIMIZE, _BINARY_TREE)
+        if tree:
+            self._lib.seccomp_attr_set(self._handle, _ATTR_OPTIMIZE, _BINARY_TREE)
 
     def __enter__(self) -> Self:
         return self
@@ -107,10 +117,15 @@ class Filter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._lib.seccomp_release(self._handle)
 
-    def add_arch(self, token: int) -> None:
-        """Let the rules hold on a further architecture too."""
-        if self._lib.seccomp_arch_exist(self._handle, token) != 0:
-            self._check(self._lib.seccomp_arch_add(self._handle, token), "seccomp_arch_add")
+    def add_arch(self, token: int) -> bool:
+        """Let the rules hold on a further architecture too; False if its byte order is not the machine's."""
+        if self._lib.seccomp_arch_exist(self._handle, token) == 0:
+            return True
+        result = self._lib.seccomp_arch_add(self._handle, token)
+        if result == -errno.EDOM:
+            return False
+        self._check(result, "seccomp_arch_add")
+        return True
 
     def add_rule(self, action: int, number: int, conditions: Sequence[Condition] = ()) -> None:
         """Take ``action`` on a syscall when all ``conditions`` hold."""

@@ -70,7 +70,6 @@ MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
-MOUNT_ATTR_IDMAP = 0x100000
 
 # Magic numbers of statfs(2).
 CGROUP_MAGIC = 0x27E0EB
@@ -202,13 +201,6 @@ def mount_setattr(
     attr = _MountAttr(attributes, clear, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     check(_mount_setattr(tree, b"", flags, ctypes.addressof(attr), ctypes.sizeof(attr)), "mount_setattr")
-
-
-def idmap(tree: int, user_namespace: int, *, recursive: bool = False) -> None:
-    """Show the ids of the detached mount ``tree`` as ``user_namespace`` maps them (Linux 5.12)."""
-    attr = _MountAttr(MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
-    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    check(_mount_setattr(tree, b"", flags, ctypes.addressof(attr), ctypes.sizeof(attr)), "mount_setattr idmap")
 
 
 def idmap(tree: int, user_namespace: int, *, recursive: bool = False) -> None:

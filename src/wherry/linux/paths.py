@@ -69,7 +69,7 @@ def make_in(root: int, path: str, *, directory: bool, mode: int = 0o755) -> int:
                 if len(trail) > 1:
                     os.close(trail.pop())
                 continue
-            fd = _step(trail[-1], name, directory=directory or bool(pending), mode=mode)
+            fd = make_at(trail[-1], name, directory=directory or bool(pending), mode=mode)
             if not stat.S_ISLNK(os.fstat(fd).st_mode):
                 trail.append(fd)
                 continue
@@ -88,7 +88,8 @@ def make_in(root: int, path: str, *, directory: bool, mode: int = 0o755) -> int:
             os.close(fd)
 
 
-def _step(parent: int, name: str, *, directory: bool, mode: int) -> int:
+def make_at(parent: int, name: str, *, directory: bool, mode: int) -> int:
+    """An O_PATH descriptor of the entry ``name`` of ``parent``, made if missing; a link is itself, not followed."""
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(name, flags, dir_fd=parent)

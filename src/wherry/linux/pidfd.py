@@ -1,10 +1,15 @@
-"""Processes named so that a reused process id cannot be mistaken: pidfd and start time. Imports os, signal."""
+"""Processes named so that a reused process id cannot be mistaken: pidfd and start time. Imports ctypes, os, signal."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+
+from wherry.linux.syscalls import c_int, c_uint, check, system_call
+
+_SYS_PIDFD_GETFD = 438
+_pidfd_getfd = system_call(_SYS_PIDFD_GETFD, c_int, c_int, c_uint)
 
 
 def start_time(pid: int) -> int:
@@ -60,3 +65,11 @@ def alive(fd: int) -> bool:
     poller = select.poll()
     poller.register(fd, select.POLLIN)
     return not poller.poll(0)
+
+
+def get_fd(process: int, number: int) -> int:
+    """Our own copy, close-on-exec, of the descriptor ``number`` of the process behind a pidfd: pidfd_getfd(2).
+
+    Needs the right to trace that process. Raises OSError: EBADF if it has no such descriptor.
+    """
+    return check(_pidfd_getfd(process, number, 0), "pidfd_getfd", number)

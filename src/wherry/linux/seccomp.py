@@ -1,156 +1,161 @@
-"""Seccomp profiles as Docker writes them, compiled by libseccomp and kept: compiling takes 18 ms, loading 0.6.
+"""``linux.seccomp`` of config.json (runtime-spec, config-linux.md): checked, and compiled to a BPF program.
 
-``ProfileCache(directory).get(None, capabilities)`` is the default profile for these capabilities;
-``seccomp_load.load`` puts it on the container's init, at the last moment.
+``compile_oci(seccomp, cache)`` is all of it; ``seccomp_rules.load_flags`` says how the program is to be loaded, and
+``seccomp_load`` loads it. Imports os; libseccomp only for what is not in the cache.
+
+The words are runc's: what it finds in the configuration it says as it is, what it finds when it makes the filter begins
+``unable to init seccomp``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform as _platform
-import re
-from collections.abc import Collection, Iterable
-from contextlib import suppress
-from functools import lru_cache
-from pathlib import Path
 
-from wherry.lib.atomic import write_file
-from wherry.lib.errors import InvalidArgument
-from wherry.linux import libseccomp
-from wherry.linux.seccomp_profile import Argument, Platform, Rule, Rules, reduce_profile
-from wherry.linux.seccomp_stub import enosys_stub
+from wherry.linux import seccomp_cache
+from wherry.linux.seccomp_rules import (
+    ACTIONS,
+    ARCHITECTURES,
+    EPERM,
+    FLAGS,
+    OPERATORS,
+    WITH_DATA,
+    Argument,
+    Rule,
+    Rules,
+    notifies,
+)
 
-DEFAULT_PROFILE = Path(__file__).with_name("seccomp-default.json")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-# machine of uname(2) → Go's name, as profiles have it, and libseccomp's
-_ARCHES = {
-    "x86_64": ("amd64", "SCMP_ARCH_X86_64"),
-    "aarch64": ("arm64", "SCMP_ARCH_AARCH64"),
-    "armv7l": ("arm", "SCMP_ARCH_ARM"),
-    "i686": ("386", "SCMP_ARCH_X86"),
-    "ppc64le": ("ppc64le", "SCMP_ARCH_PPC64LE"),
-    "s390x": ("s390x", "SCMP_ARCH_S390X"),
-    "riscv64": ("riscv64", "SCMP_ARCH_RISCV64"),
-    "loongarch64": ("loong64", "SCMP_ARCH_LOONGARCH64"),
-}
-_ENOSYS = 38
-_ERRNO = 0x00050000
 _FORMAT = 1
-"""Goes up when this code makes other programs from the same profile."""
+"""Goes up when this code makes other programs from the same configuration."""
+_MAX_U64 = 2**64 - 1
 
 
-@lru_cache(maxsize=1)
-def default_profile() -> bytes:
-    """Docker's default profile."""
-    return DEFAULT_PROFILE.read_bytes()
+class SeccompError(ValueError):
+    """The configuration makes no sense, or no filter can be made of it."""
 
 
-def this_platform() -> Platform:
-    """The machine that this process runs on, without capabilities."""
-    arch, scmp_arch = _ARCHES.get(_platform.machine(), (_platform.machine(), ""))
-    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
-    return Platform(arch, scmp_arch, (int(release[1]), int(release[2])) if release else (0, 0))
+def compile_oci(seccomp: dict[str, Any], cache: str = "") -> bytes:
+    """The program, empty when nothing is confined. ``cache`` is a directory of the caller's own for what was compiled.
 
-
-def compile_profile(profile: bytes | None, capabilities: Collection[str]) -> bytes:
-    """The BPF of a profile (JSON; None is the default) for a process with ``capabilities`` (``CAP_…``).
-
-    Empty when the profile confines nothing. Raises InvalidArgument for a profile that makes no sense and Unavailable
-    without libseccomp.
+    Raises SeccompError.
     """
-    data = default_profile() if profile is None else profile
-    rules = reduce_profile(data, this_platform().having(capabilities))
-    if rules is None:
+    calls = _list(seccomp, "syscalls")
+    if not seccomp.get("defaultAction") and not calls:
         return b""
-    tokens = [_token(name) for name in rules.architectures] or [libseccomp.native_arch()]
-    with libseccomp.Filter(rules.default_action) as program:
-        for token in tokens:
-            program.add_arch(token)
-        for rule in rules.rules:
-            if rule.action != rules.default_action:
-                _add(program, rule)
-        return _stub(rules, tokens) + program.export()
+    # The order of a dictionary is the file's: another order is merely another entry.
+    name = seccomp_cache.key((repr(seccomp), f"oci {_FORMAT} {os.uname().machine}")) if cache else ""
+    known = seccomp_cache.load(cache, name) if cache else None
+    if known is not None:
+        return known
+    program, library = _compile(read_oci(seccomp))
+    if cache:
+        seccomp_cache.store(cache, name, program, library)
+    return program
 
 
-class ProfileCache:
-    """Compiled profiles in a directory of their own, one file each, named by all that went into it.
-
-    A file is 32 bytes of SHA-256 and the program; one that does not verify is made anew.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._memory: dict[str, bytes] = {}
-
-    def get(self, profile: bytes | None, capabilities: Collection[str]) -> bytes:
-        """As ``compile_profile``, at once for what was asked before. Blocks for 20 ms otherwise."""
-        data = default_profile() if profile is None else profile
-        key = self._key(data, capabilities)
-        if key not in self._memory:
-            self._memory[key] = self._load(key) or self._make(key, data, capabilities)
-            while len(self._memory) > 64:
-                del self._memory[next(iter(self._memory))]
-        return self._memory[key]
-
-    def _key(self, data: bytes, capabilities: Iterable[str]) -> str:
-        machine = f"{_FORMAT} {libseccomp.version()} {this_platform()}"
-        parts = (hashlib.sha256(data).hexdigest(), " ".join(sorted(set(capabilities))), machine)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    def _load(self, key: str) -> bytes:
-        try:
-            fd = os.open(self._directory / key, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return b""
-        with os.fdopen(fd, "rb") as file:
-            if os.fstat(fd).st_uid != os.geteuid():
-                return b""
-            stored = file.read(32 + 8 * 4096 + 1)
-        program = stored[32:]
-        return program if hashlib.sha256(program).digest() == stored[:32] else b""
-
-    def _make(self, key: str, data: bytes, capabilities: Collection[str]) -> bytes:
-        program = compile_profile(data, capabilities)
-        # A cache that cannot be written (disk full) must not keep a container from starting.
-        with suppress(OSError):
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_file(self._directory / key, hashlib.sha256(program).digest() + program)
-        return program
+def read_oci(seccomp: dict[str, Any]) -> Rules:
+    """The rules that it stands for. Pure; raises SeccompError."""
+    for flag in _list(seccomp, "flags"):
+        if not isinstance(flag, str) or flag not in FLAGS:
+            raise SeccompError(f"seccomp flag {flag} is not known to wherry-oci")
+    architectures = []
+    for name in _list(seccomp, "architectures"):
+        if name not in ARCHITECTURES:
+            raise SeccompError(f"string {name} is not a valid arch for seccomp")
+        architectures.append(name.removeprefix("SCMP_ARCH_").lower())
+    default = _action(seccomp.get("defaultAction") or "", seccomp.get("defaultErrnoRet"), "defaultErrnoRet")
+    rules = tuple(_rule(call) for call in _list(seccomp, "syscalls"))
+    _check_listener(seccomp)
+    return Rules(default, tuple(architectures), rules)
 
 
-def _token(name: str) -> int:
-    token = libseccomp.arch(name)
-    if not token:
-        raise InvalidArgument(f"seccomp profile: architecture SCMP_ARCH_{name.upper()} is not known on this machine")
-    return token
+def _compile(rules: Rules) -> tuple[bytes, str]:
+    from wherry.lib.errors import Internal, Unavailable  # noqa: PLC0415  libseccomp is not loaded for what is cached
+    from wherry.linux import libseccomp  # noqa: PLC0415
+    from wherry.linux.seccomp_compile import UnknownArchitecture, compile_rules  # noqa: PLC0415
+
+    try:
+        return compile_rules(rules), libseccomp.path()
+    except UnknownArchitecture as error:
+        raise _init(f"error adding architecture to seccomp filter: {error}") from error
+    except (Internal, Unavailable) as error:
+        raise _init(error.message) from error
 
 
-def _add(program: libseccomp.Filter, rule: Rule) -> None:
-    """Conditions on different arguments must all hold; several on one argument are alternatives, as ever in runc."""
-    conditions = [_condition(argument) for argument in rule.arguments]
-    indexes = [argument.index for argument in rule.arguments]
-    alternatives = [[one] for one in conditions] if len(set(indexes)) < len(indexes) else [conditions]
-    for name in rule.names:
-        number = libseccomp.syscall(name)
-        if number is None:
-            continue  # newer than the library, or of another architecture: see seccomp_stub
-        for conditions in alternatives:
-            program.add_rule(rule.action, number, conditions)
+def _check_listener(seccomp: dict[str, Any]) -> None:
+    if seccomp.get("defaultAction") == "SCMP_ACT_NOTIFY":
+        raise _init("SCMP_ACT_NOTIFY cannot be used as default action")
+    for call in _list(seccomp, "syscalls"):
+        # The descriptor's number is told by write(2), before anybody could answer for it.
+        if call.get("action") == "SCMP_ACT_NOTIFY" and "write" in _list(call, "names"):
+            raise _init("SCMP_ACT_NOTIFY cannot be used for the write syscall")
+    if notifies(seccomp) and not seccomp.get("listenerPath"):
+        raise SeccompError("seccomp listenerPath is not set")
+    if seccomp.get("listenerMetadata") and not seccomp.get("listenerPath"):
+        raise SeccompError("seccomp listenerMetadata is set, but listenerPath is not")
 
 
-def _condition(argument: Argument) -> libseccomp.Condition:
-    return libseccomp.Condition(argument.index, argument.op, argument.value, argument.value_two)
+def _rule(call: object) -> Rule:
+    if not isinstance(call, dict):
+        raise SeccompError("an entry of linux.seccomp.syscalls is not an object")
+    action = _action(call.get("action") or "", call.get("errnoRet"), "errnoRet")
+    names = _list(call, "names")
+    if not all(isinstance(name, str) and name for name in names):
+        raise _init("empty string is not a valid syscall")
+    subject = names[0] if names else ""
+    return Rule(tuple(names), action, tuple(_argument(argument, subject) for argument in _list(call, "args")))
 
 
-def _stub(rules: Rules, tokens: list[int]) -> bytes:
-    if rules.default_action == _ERRNO | _ENOSYS or not _denies(rules.default_action):
-        return b""
-    names = {name for rule in rules.rules for name in rule.names}
-    last = {token: max((libseccomp.syscall(name, token) or 0 for name in names), default=0) for token in tokens}
-    return enosys_stub({token: number for token, number in last.items() if number > 0})
+def _action(name: object, data: object, key: str) -> int:
+    if not isinstance(name, str) or name not in ACTIONS:
+        raise SeccompError(f"string {name} is not a valid action for seccomp")
+    if name not in WITH_DATA:
+        if data is not None:
+            raise SeccompError(f"{key} is not supported by the seccomp action {name}")
+        return ACTIONS[name]
+    if data is None:
+        data = EPERM
+    return ACTIONS[name] | _number(data, 0xFFFF, key)
 
 
-def _denies(action: int) -> bool:
-    """Whether an action keeps the syscall from running; ALLOW, LOG and TRACE let it run."""
-    return action < 0x7FF00000 or action >= 0x80000000
+def _argument(item: object, subject: str) -> Argument:
+    if not isinstance(item, dict):
+        raise SeccompError("an argument of a seccomp rule is not an object")
+    operator = item.get("op")
+    if not isinstance(operator, str) or operator not in OPERATORS:
+        raise SeccompError(f"string {operator} is not a valid operator for seccomp")
+    index = _number(item.get("index", 0), _MAX_U64, "index")
+    if index > 5:
+        raise _init(
+            f"error creating seccomp syscall condition for syscall {subject}: "
+            f"syscalls only have up to 6 arguments ({index} given)"
+        )
+    return Argument(
+        index,
+        OPERATORS[operator],
+        _number(item.get("value", 0), _MAX_U64, "value"),
+        _number(item.get("valueTwo") or 0, _MAX_U64, "valueTwo"),
+    )
+
+
+def _init(text: str) -> SeccompError:
+    return SeccompError(f"unable to init seccomp: {text}")
+
+
+def _list(holder: dict[str, Any], key: str) -> list[Any]:
+    value = holder.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise SeccompError(f"{key} of linux.seccomp is not a list")
+    return value
+
+
+def _number(value: object, largest: int, key: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= largest:
+        raise SeccompError(f"{key} of linux.seccomp is not a number from 0 to {largest}")
+    return value

@@ -5,13 +5,19 @@ from __future__ import annotations
 import ctypes
 import os
 
+from wherry.linux.seccomp_rules import FLAGS, NEW_LISTENER
+from wherry.linux.syscalls import c_int, c_ulong, c_void_p, check, function, system_call
+
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _SECCOMP_SET_MODE_FILTER = 1
-SPEC_ALLOW = 4
-"""SECCOMP_FILTER_FLAG_SPEC_ALLOW: do not slow the program down by mitigations that its filter does not need."""
+SPEC_ALLOW = FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+"""Do not slow the program down by mitigations that its filter does not need."""
 
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "loongarch64": 277, "ppc64le": 358, "s390x": 348}
+
+_seccomp = system_call(_SYS_SECCOMP.get(os.uname().machine, -1), c_ulong, c_ulong, c_void_p)
+_prctl = function("prctl", c_int, c_ulong, c_void_p, c_ulong, c_ulong)
 
 
 class Program(ctypes.Structure):
@@ -28,25 +34,26 @@ class Loader:
             raise ValueError(f"not a BPF program: {len(bpf)} bytes")
         self._buffer = ctypes.create_string_buffer(bpf, len(bpf))
         self._program = Program(len(bpf) // 8, ctypes.addressof(self._buffer))
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._libc.syscall.restype = ctypes.c_long
-        self._number = _SYS_SECCOMP.get(os.uname().machine, 0)
         self._flags = flags
 
-    def load(self) -> None:
-        """Load it. Needs no_new_privs or CAP_SYS_ADMIN; raises OSError."""
-        pointer = ctypes.byref(self._program)
-        if self._number and not self._libc.syscall(
-            ctypes.c_long(self._number),
-            ctypes.c_ulong(_SECCOMP_SET_MODE_FILTER),
-            ctypes.c_ulong(self._flags),
-            pointer,
-        ):
-            return
-        # A kernel without the flag or the syscall: prctl(2) does the same without flags.
-        if self._libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), pointer, 0, 0):
-            errno = ctypes.get_errno()
-            raise OSError(errno, f"seccomp: unable to load the filter: {os.strerror(errno)}")
+    @property
+    def listens(self) -> bool:
+        """Whether loading gives a descriptor for a supervisor."""
+        return bool(self._flags & NEW_LISTENER)
+
+    def load(self) -> int:
+        """Load it. Needs no_new_privs or CAP_SYS_ADMIN; raises OSError.
+
+        Of a program that listens the supervisor's descriptor, close-on-exec; else 0.
+        """
+        pointer = ctypes.addressof(self._program)
+        result = _seccomp(_SECCOMP_SET_MODE_FILTER, self._flags, pointer)
+        if result >= 0:
+            return result
+        if self._flags in (0, SPEC_ALLOW):
+            # A kernel without the flag or the syscall: prctl(2) does the same without flags.
+            result = _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, pointer, 0, 0)
+        return check(result, "seccomp", "loading the filter")
 
 
 def load(bpf: bytes) -> None:

@@ -18,65 +18,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wherry.lib.errors import InvalidArgument
+from wherry.linux.seccomp_rules import ACTIONS, EPERM, FLAGS, OPERATORS, WITH_DATA, Argument, Rule, Rules
 
 MAX_PROFILE = 1 << 20
-
-# SECCOMP_RET_* of <linux/seccomp.h>; the low 16 bits carry an errno or a tracer's message.
-ACTIONS = {
-    "SCMP_ACT_KILL": 0x00000000,
-    "SCMP_ACT_KILL_THREAD": 0x00000000,
-    "SCMP_ACT_KILL_PROCESS": 0x80000000,
-    "SCMP_ACT_TRAP": 0x00030000,
-    "SCMP_ACT_ERRNO": 0x00050000,
-    "SCMP_ACT_TRACE": 0x7FF00000,
-    "SCMP_ACT_LOG": 0x7FFC0000,
-    "SCMP_ACT_ALLOW": 0x7FFF0000,
-}
-_WITH_DATA = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
-_EPERM = 1
-
-# enum scmp_compare of <seccomp.h>
-OPERATORS = {
-    "SCMP_CMP_NE": 1,
-    "SCMP_CMP_LT": 2,
-    "SCMP_CMP_LE": 3,
-    "SCMP_CMP_EQ": 4,
-    "SCMP_CMP_GE": 5,
-    "SCMP_CMP_GT": 6,
-    "SCMP_CMP_MASKED_EQ": 7,
-}
-
-# Flags that change nothing for a program loaded as ours is: SPEC_ALLOW always, TSYNC in a process of one thread.
-_FLAGS = frozenset({"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"})
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """A condition on a syscall's argument."""
-
-    index: int
-    op: int
-    value: int
-    value_two: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """An action for some syscalls under conditions that must all hold."""
-
-    names: tuple[str, ...]
-    action: int
-    arguments: tuple[Argument, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """A profile for one machine and one set of capabilities."""
-
-    default_action: int
-    architectures: tuple[str, ...]
-    """Names as libseccomp has them (``x86_64``); empty means native only."""
-    rules: tuple[Rule, ...]
+_NOTIFY = "SCMP_ACT_NOTIFY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +46,6 @@ def reduce_profile(data: bytes, platform: Platform) -> Rules | None:
     calls = _list(profile, "syscalls", "profile")
     if not profile.get("defaultAction") and not calls:
         return None
-    _refuse_unsupported(profile)
     rules = []
     for number, call in enumerate(calls):
         where = f"syscalls[{number}]"
@@ -110,6 +54,7 @@ def reduce_profile(data: bytes, platform: Platform) -> Rules | None:
         rule = _rule(call, where)
         if _applies(call, platform, where):
             rules.append(rule)
+    _check_loading(profile)
     return Rules(
         default_action=_action(profile.get("defaultAction"), profile.get("defaultErrnoRet"), "defaultAction"),
         architectures=tuple(_architectures(profile, platform)),
@@ -133,12 +78,59 @@ def _decode(data: bytes) -> dict[str, Any]:
     return profile
 
 
-def _refuse_unsupported(profile: dict[str, Any]) -> None:
-    if profile.get("listenerPath") or profile.get("listenerMetadata"):
-        raise InvalidArgument("seccomp profile: listenerPath (SCMP_ACT_NOTIFY) is not built yet")
+def oci_profile(data: bytes, platform: Platform) -> dict[str, Any] | None:
+    """The same as ``linux.seccomp`` of config.json, for a runtime that compiles by itself; None when unconfined."""
+    if reduce_profile(data, platform) is None:
+        return None
+    profile = _decode(data)
+    calls = [call for n, call in enumerate(profile.get("syscalls") or ()) if _applies(call, platform, f"syscalls[{n}]")]
+    return {
+        **{key: profile[key] for key in ("defaultAction", "defaultErrnoRet") if profile.get(key) is not None},
+        "architectures": [f"SCMP_ARCH_{name.upper()}" for name in _architectures(profile, platform)],
+        **_loading(profile),
+        "syscalls": [_oci_call(call) for call in calls],
+    }
+
+
+def loading(data: bytes) -> dict[str, Any] | None:
+    """Of ``oci_profile`` how a compiled filter is to be loaded; None when there is nothing special about it."""
+    profile = _decode(data)
+    calls = [_oci_call(call) for call in profile.get("syscalls") or () if call.get("action") == "SCMP_ACT_NOTIFY"]
+    found = _loading(profile)
+    return {**found, "syscalls": calls} if found or calls else None
+
+
+def _loading(profile: dict[str, Any]) -> dict[str, Any]:
+    keys = ("flags", "listenerPath", "listenerMetadata")
+    return {key: profile[key] for key in keys if profile.get(key) is not None}
+
+
+def _oci_call(call: dict[str, Any]) -> dict[str, Any]:
+    names = [call["name"]] if call.get("name") else call["names"]
+    errno = call.get("errnoRet") if call["action"] in WITH_DATA else None
+    return {
+        "names": names,
+        "action": call["action"],
+        **({} if errno is None else {"errnoRet": errno}),
+        **({"args": call["args"]} if call.get("args") else {}),
+    }
+
+
+def _check_loading(profile: dict[str, Any]) -> None:
+    """Flags that are known; a supervisor only where one can be: see ``seccomp``, which has runc's reasons."""
     for flag in _strings(profile, "flags", "profile"):
-        if flag not in _FLAGS:
-            raise InvalidArgument(f"seccomp profile: flag {flag!r} is not built yet")
+        if flag not in FLAGS:
+            raise InvalidArgument(f"seccomp flag {flag} is not known")
+    path, metadata = (profile.get(key) for key in ("listenerPath", "listenerMetadata"))
+    if not all(text is None or isinstance(text, str) for text in (path, metadata)):
+        raise _bad("listenerPath and listenerMetadata are not strings")
+    if profile.get("defaultAction") == _NOTIFY:
+        raise InvalidArgument("SCMP_ACT_NOTIFY cannot be used as default action")
+    notifying = [call for call in _list(profile, "syscalls", "profile") if call.get("action") == _NOTIFY]
+    if any("write" in (call.get("name"), *_list(call, "names", "syscalls")) for call in notifying):
+        raise InvalidArgument("SCMP_ACT_NOTIFY cannot be used for the write syscall")
+    if (notifying or metadata) and not path:
+        raise InvalidArgument("listenerPath is not set")
 
 
 def _architectures(profile: dict[str, Any], platform: Platform) -> Iterator[str]:
@@ -177,13 +169,11 @@ def _rule(call: dict[str, Any], where: str) -> Rule:
 
 
 def _action(name: object, data: object, where: str) -> int:
-    if name == "SCMP_ACT_NOTIFY":
-        raise InvalidArgument("seccomp profile: SCMP_ACT_NOTIFY is not built yet")
     if not isinstance(name, str) or name not in ACTIONS:
         raise _bad(f"{where}: string {name!r} is not a valid action for seccomp")
-    if name not in _WITH_DATA:
+    if name not in WITH_DATA:
         return ACTIONS[name]
-    return ACTIONS[name] | _integer(_EPERM if data is None else data, 0xFFFF, f"errnoRet of {where}")
+    return ACTIONS[name] | _integer(EPERM if data is None else data, 0xFFFF, f"errnoRet of {where}")
 
 
 def _argument(item: object, where: str) -> Argument:

@@ -8,7 +8,10 @@ is beyond the last number that the profile names on an architecture is told not 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # <linux/bpf_common.h>
 _LD_W_ABS = 0x20
@@ -23,6 +26,8 @@ _ARCH = 4
 
 _RET_ENOSYS = 0x00050000 | 38
 _X86_64 = 0xC000003E
+# Both report a call that they have no number for as number 0, which no call has there.
+_S390 = (0x00000016, 0x80000016)
 X32 = 0x4000003E
 """libseccomp's token of x32, which the kernel reports as x86_64 with a bit set in the number."""
 _X32_BIT = 0x40000000
@@ -37,6 +42,17 @@ def enosys_stub(last: Mapping[int, int]) -> bytes:
 
 
 def _block(token: int, number: int) -> bytes:
+    if token in _S390:
+        return b"".join(
+            (
+                _op(_LD_W_ABS, _ARCH),
+                _op(_JEQ_K, token, 0, 4),
+                _op(_LD_W_ABS, _NR),
+                _op(_JEQ_K, 0, 1, 0),
+                _op(_JGT_K, number, 0, 1),
+                _op(_RET_K, _RET_ENOSYS),
+            )
+        )
     return b"".join(
         (
             _op(_LD_W_ABS, _ARCH),

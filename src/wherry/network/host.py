@@ -42,9 +42,7 @@ class Host:
     ports: PortTable
     monitor: Monitor
 
-    def __init__(
-        self, table: str, *, enter: Callable[[], None] | None = None, outside: Outside | None = None
-    ) -> None:
+    def __init__(self, table: str, *, enter: Callable[[], None] | None = None, outside: Outside | None = None) -> None:
         """``enter`` is called first on the thread: a test takes it into a namespace that plays the host.
 
         ``outside`` is where ports are published when that is not here.
@@ -75,7 +73,9 @@ class Host:
             self.netfilter = undo.enter_context(Netlink(NETLINK_NETFILTER))
             self.firewall = undo.enter_context(contextlib.closing(Firewall(self._table)))
             self.monitor = undo.enter_context(contextlib.closing(Monitor()))
-            self.ports = undo.enter_context(contextlib.closing(PortTable(_ephemeral_ports(), self._outside.bind if self._outside else None)))
+            self.ports = undo.enter_context(
+                contextlib.closing(PortTable(_ephemeral_ports(), self._outside.bind if self._outside else None))
+            )
             self._undo = undo.pop_all()
 
     def local_address(self, host_ip: str) -> str:

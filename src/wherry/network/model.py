@@ -89,8 +89,8 @@ class JoinRequest:
     """``name:address`` or ``name=address``."""
     mac_address: str = ""
     """``Config.MacAddress``, for the network of ``mode``."""
-    user_namespace: bool = False
-    """Whether the namespace shall belong to a user namespace of the container's own, made together with it."""
+    user_namespace: str | None = None
+    """The user namespace that the network namespace shall belong to: a path, empty for a new one, None for the host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from wherry.linux import capabilities
 from wherry.linux.cgroups import Cgroups
+from wherry.linux.namespaces import IN_USER_NAMESPACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What limits, capabilities and files this machine has. The flags are those of Docker's ``sysinfo``."""
 
+    rootless: bool = False
+    """Whether this daemon is root of a user namespace only."""
     cgroup_version: int = 1
     cpus: int = 1
     """How many CPUs this process may use."""
@@ -28,6 +31,8 @@ class HostFacts:
     thermal_paths: tuple[str, ...] = ()
     """Per-CPU directories with thermal interrupt counts, a side channel that Docker masks."""
     recursive_read_only: bool = True
+    message_queues: bool = True
+    """Whether the host itself has /dev/mqueue mounted."""
     apparmor: bool = False
     selinux: bool = False
     ipv4_forwarding: bool = True
@@ -52,6 +57,7 @@ def read_host_facts(cgroups: Cgroups) -> HostFacts:
     features = _features_v1(cgroups) if cgroups.version == 1 else _features_v2(cgroups)
     cpus, mems = _cpuset(cgroups)
     return HostFacts(
+        rootless=IN_USER_NAMESPACE,
         cgroup_version=cgroups.version,
         cpus=len(os.sched_getaffinity(0)),
         cpuset_cpus=cpus,
@@ -60,6 +66,7 @@ def read_host_facts(cgroups: Cgroups) -> HostFacts:
         hard_limits=_hard_limits(),
         thermal_paths=_thermal_paths(),
         recursive_read_only=_kernel() >= (5, 12),
+        message_queues=os.path.ismount("/dev/mqueue"),
         apparmor=_text("/sys/module/apparmor/parameters/enabled").startswith("Y"),
         selinux=os.path.exists("/sys/fs/selinux/enforce"),
         ipv4_forwarding=_text("/proc/sys/net/ipv4/ip_forward") != "0",

@@ -31,7 +31,14 @@ class StartError(Exception):
         return compact_json.dumps({"code": self.code, "message": str(self), "engine": self.engine})
 
 
-class NoProgram(StartError):
+class Plain(StartError):
+    """Said as it is, without ``error during container init`` in front.
+
+    runc finds it before its init runs, or when that has already reported to be ready.
+    """
+
+
+class NoProgram(Plain):
     """What was to be executed is not there, or not executable."""
 
 
@@ -49,10 +56,11 @@ def reason(number: int | None) -> str:
 class Step:
     """``with Step("what was tried"):`` turns an OSError inside into a StartError that says so."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_kind", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, kind: type[StartError] = StartError) -> None:
         self._text = text
+        self._kind = kind
 
     def __enter__(self) -> None:
         pass
@@ -61,4 +69,4 @@ class Step:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, OSError):
-            raise from_errno(self._text, error.errno) from error
+            raise from_errno(self._text, error.errno, self._kind) from error

@@ -89,6 +89,17 @@ class Namespaces:
             os.close(fd)
 
 
+def owns_cgroup(spec: dict[str, Any]) -> bool:
+    """Whether the container's root shall own its group (runtime-spec, config-linux, cgroup ownership): with a user and
+    a cgroup namespace of its own, and the group mounted to be written to.
+    """
+    own = {entry["type"] for entry in (spec.get("linux") or {}).get("namespaces") or () if not entry.get("path")}
+    return {"user", "cgroup"} <= own and any(
+        mount.get("type") in ("cgroup", "cgroup2") and "ro" not in (mount.get("options") or ())
+        for mount in spec.get("mounts") or ()
+    )
+
+
 def _write_own(path: str, data: bytes) -> None:
     """Write to a file of ours in /proc; as root of a user namespace only a process that may be dumped owns them."""
     process.set_dumpable(1)

@@ -25,6 +25,8 @@ class OverlayRoot:
     lower: tuple[str, ...]
     upper: str
     work: str
+    idmap: bool = False
+    """The layers belong to the ids of the container's user namespace: mount them so that they show the host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class LaunchRequest:
     """Compiled BPF; empty is unconfined."""
     init: bool = False
     """Put a reaping init (ours) in front of the program as process 1 (``--init``)."""
+    runtime: tuple[str, ...] = ()
+    """The command of another OCI runtime; empty is ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,8 @@ class ExecRequest:
     user: str = ""
     group_add: tuple[str, ...] = ()
     seccomp: bytes = b""
+    runtime: tuple[str, ...] = ()
+    """The container's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from wherry.linux.capabilities import mask
 from wherry.runtime.errors import StartFailed
+from wherry.runtime.init_namespaces import owns_cgroup
 from wherry.runtime.model import ExecRequest, LaunchRequest
 
 _SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
@@ -30,6 +31,7 @@ def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
         "resources": linux.get("resources"),
         "pid_namespace": _pid_namespace(linux),
         "user_namespace": any(entry["type"] == "user" for entry in linux.get("namespaces") or ()),
+        "owns_cgroup": owns_cgroup(request.spec),
         "hooks": request.spec.get("hooks") or {},
         "oom_score_adj": (process or {}).get("oomScoreAdj"),
         "stdio": asdict(request.stdio),
@@ -92,13 +94,16 @@ def _identity(request: LaunchRequest | ExecRequest, process: Any) -> dict[str, o
         "user": request.user,
         "group_add": request.group_add,
         "seccomp": bool(request.seccomp),
+        "runtime": request.runtime,
         "capabilities": _capabilities(process.get("capabilities")),
     }
 
 
 def is_plain(request: LaunchRequest) -> bool:
-    """Whether the container gets a new pid namespace: see ``zygote``."""
+    """Whether the container gets a new pid namespace, from our own runtime: see ``zygote``."""
     linux: Any = request.spec.get("linux") or {}
+    if request.runtime:
+        return False
     return _pid_namespace(linux) == "" and not any(entry["type"] == "user" for entry in linux["namespaces"])
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from wherry.lib.clock import now_ns
 from wherry.linux import pidfd
 from wherry.linux.cgroups import CgroupError, Cgroups
-from wherry.runtime import frames
+from wherry.runtime import foreign_command, frames
 from wherry.runtime.model import ExitStatus
 
 Sink = Callable[[int, bytes], Awaitable[None]]
@@ -329,6 +329,7 @@ async def replace_shim(bundle: Path, record: Record, cgroups: Cgroups | None) ->
         with contextlib.suppress(CgroupError):
             await asyncio.to_thread(cgroups.kill, record.cgroup)
             await asyncio.to_thread(cgroups.remove, record.cgroup)
+    await foreign_command.forget(bundle)
     with contextlib.suppress(OSError):
         (bundle / "shim.sock").unlink()
     with contextlib.suppress(OSError):

@@ -42,6 +42,8 @@ class Child:
         self.joined = ""
         """The group that it runs in."""
         self.oom_score_adj: int | None = None
+        self.finish: Callable[[], None] | None = None
+        """What another runtime wants to be told of its end."""
 
     def record(self) -> dict[str, Any]:
         """The contents of shim.json."""
@@ -68,7 +70,7 @@ def start(
 
     ``prepare`` is the shim's own part, done while the child mounts; it may refuse. Raises StartError.
     """
-    starter = _Starter(bundle, request, cgroups, prepare)
+    starter = _kind(request)(bundle, request, cgroups, prepare)
     try:
         starter.run(ahead)
     except BaseException:
@@ -77,7 +79,17 @@ def start(
     return starter.child
 
 
-class _Starter:
+def _kind(request: dict[str, Any]) -> type[Starter]:
+    if not request["runtime"]:
+        return Starter
+    from wherry.runtime.foreign import ForeignStarter  # noqa: PLC0415  only these shims pay for it
+
+    return ForeignStarter
+
+
+class Starter:
+    """One start by our own runtime."""
+
     def __init__(
         self, bundle: str, request: dict[str, Any], cgroups: Cgroups | None, prepare: Callable[[], None]
     ) -> None:
@@ -85,6 +97,7 @@ class _Starter:
         self._bundle = bundle
         self._request = request
         self._prepare = prepare
+        self._cgroups = cgroups
         self._close: list[int] = []
         self._plan = init.Plan(bundle, request, cgroups)
         self._start = Start(self._plan, cgroups)

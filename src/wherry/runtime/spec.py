@@ -14,9 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from wherry.lib.errors import InvalidArgument
 from wherry.runtime.devices import Devices
 from wherry.runtime.host import HostFacts
+from wherry.runtime.id_maps import NO_MAPS, IdMaps
 from wherry.runtime.modes import is_host, is_private_pid
+from wherry.runtime.selinux import Labels
 from wherry.runtime.spec_linux import (
     READONLY_PATHS,
     JoinPaths,
@@ -28,7 +31,7 @@ from wherry.runtime.spec_linux import (
 from wherry.runtime.spec_mounts import Bind, MountPlan, Tmpfs, build_mounts
 from wherry.runtime.spec_process import build_process, exec_process
 from wherry.runtime.spec_resources import build_resources
-from wherry.runtime.spec_security import SecurityOptions, seccomp_profile
+from wherry.runtime.spec_security import SecurityOptions, apparmor_profile, seccomp_profile
 from wherry.wire.container import ContainerConfig, HostConfig, Ulimit
 
 __all__ = [
@@ -69,6 +72,10 @@ class SpecInput:
     devices: Devices = field(default_factory=Devices)
     security: SecurityOptions = field(default_factory=SecurityOptions)
     default_ulimits: Sequence[Ulimit] = ()
+    maps: IdMaps = NO_MAPS
+    """The ids of the container's user namespace; empty for the host's."""
+    labels: Labels = field(default_factory=Labels)
+    """SELinux."""
     root_path: str = "rootfs"
 
 
@@ -78,14 +85,7 @@ def build_spec(given: SpecInput) -> dict[str, object]:
     own_uts = not is_host(host_config.uts_mode)
     spec: dict[str, object] = {
         "ociVersion": OCI_VERSION,
-        "process": build_process(
-            config,
-            host_config,
-            given.host,
-            hostname=given.hostname,
-            no_new_privileges=given.security.no_new_privileges,
-            default_ulimits=given.default_ulimits,
-        ),
+        "process": _process(given),
         "root": {"path": given.root_path, "readonly": host_config.readonly_rootfs},
         "mounts": build_mounts(_mount_plan(given)),
         "linux": _linux(given),
@@ -101,6 +101,23 @@ def wants_init(host_config: HostConfig, *, default: bool) -> bool:
     """Whether a reaping init goes in front of the program: only where the container has its own process ids."""
     asked = default if host_config.init is None else host_config.init
     return asked and is_private_pid(host_config.pid_mode)
+
+
+def _process(given: SpecInput) -> dict[str, object]:
+    process = build_process(
+        given.config,
+        given.host_config,
+        given.host,
+        hostname=given.hostname,
+        no_new_privileges=given.security.no_new_privileges,
+        default_ulimits=given.default_ulimits,
+    )
+    profile = apparmor_profile(given.security, given.host, privileged=given.host_config.privileged)
+    if profile:
+        process["apparmorProfile"] = profile
+    if given.labels.process:
+        process["selinuxLabel"] = given.labels.process
+    return process
 
 
 def _mount_plan(given: SpecInput) -> MountPlan:
@@ -122,22 +139,43 @@ def _mount_plan(given: SpecInput) -> MountPlan:
         shm_size=host_config.shm_size,
         private_shm=private,
         shm_source="" if host_config.ipc_mode == "none" else given.shm_source,
+        message_queues=_message_queues(given),
         privileged=host_config.privileged,
-        writable_cgroups=given.security.writable_cgroups,
+        writable_cgroups=_writable_cgroups(given),
     )
+
+
+def _message_queues(given: SpecInput) -> str:
+    if given.maps and is_host(given.host_config.ipc_mode):
+        return "bind" if given.host.message_queues else "none"
+    return "own"
+
+
+def _writable_cgroups(given: SpecInput) -> bool:
+    """By privilege, unless it was said. Raises InvalidArgument in a user namespace, which has no rights there."""
+    asked = given.security.writable_cgroups
+    if asked is None:
+        return given.host_config.privileged
+    if given.maps:
+        raise InvalidArgument("option WritableCgroups conflicts with user namespaces and rootless mode")
+    return asked
 
 
 def _linux(given: SpecInput) -> dict[str, object]:
     host_config = given.host_config
-    namespaces = build_namespaces(host_config, given.join)
+    namespaces = build_namespaces(host_config, given.join, given.maps)
     linux: dict[str, object] = {
-        "sysctl": build_sysctls(host_config, namespaces, given.domainname),
+        "sysctl": build_sysctls(host_config, namespaces, given.domainname, rootless=given.host.rootless),
         "resources": build_resources(host_config, given.devices),
         "cgroupsPath": given.cgroup_path,
         "namespaces": namespaces,
         "maskedPaths": _hidden(host_config.masked_paths, masked_paths(given.host), host_config),
         "readonlyPaths": _hidden(host_config.readonly_paths, READONLY_PATHS, host_config),
     }
+    if given.maps:
+        linux |= given.maps.oci()
+    if given.labels.mount:
+        linux["mountLabel"] = given.labels.mount
     if given.devices.nodes:
         linux["devices"] = [node.node() for node in given.devices.nodes]
     if propagation := _root_propagation(given.mounts):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from wherry.lib.errors import InvalidArgument
 from wherry.runtime.modes import container_of, is_container, is_host
 from wherry.runtime.spec_process import ULIMITS
-from wherry.wire.container import ContainerConfig, HealthConfig, HostConfig
+from wherry.wire.container import ContainerConfig, HealthConfig, HostConfig, RestartPolicy
 
 _IPC_MODES = frozenset({"", "none", "private", "shareable", "host"})
 _MINIMUM_DURATION = 1_000_000
@@ -38,6 +38,7 @@ def check_modes(host: HostConfig) -> None:
         ("PID", host.pid_mode, host.pid_mode in ("", "host", "private") or bool(container_of(host.pid_mode))),
         ("UTS", host.uts_mode, host.uts_mode in ("", "host")),
         ("cgroup namespace", host.cgroupns_mode, host.cgroupns_mode in ("", "private", "host")),
+        ("USER", host.userns_mode, host.userns_mode in ("", "private", "host")),
     ):
         if not valid:
             raise InvalidArgument(f"invalid {name} mode: {mode}")
@@ -69,6 +70,21 @@ def check_conflicts(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
 
+def check_user_namespace(host: HostConfig) -> None:
+    """What cannot be in a user namespace, for a container that is to have one. Raises InvalidArgument."""
+    for conflict, message in (
+        (
+            host.privileged,
+            "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace "
+            "when running privileged mode",
+        ),
+        (is_host(host.network_mode), "cannot share the host's network namespace when user namespaces are enabled"),
+        (is_host(host.pid_mode), "cannot share the host PID namespace when user namespaces are enabled"),
+    ):
+        if conflict:
+            raise InvalidArgument(message)
+
+
 def check_values(host: HostConfig) -> None:
     """Single values that are out of range. Raises InvalidArgument."""
     if host.shm_size < 0:
@@ -82,30 +98,20 @@ def check_values(host: HostConfig) -> None:
             raise InvalidArgument(f"invalid mount path: '{path}' mount path must be absolute")
         if path.strip("/") == "":
             raise InvalidArgument("invalid specification: destination can't be '/'")
+    if host.storage_opt:
+        raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if "" in (host.annotations or {}):
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
     _check_ulimits(host)
-    _check_restart(host)
+    check_restart(host.restart_policy)
     _check_extra_hosts(host.extra_hosts or ())
 
 
 def refuse_unbuilt(host: HostConfig) -> None:
     """Options that this engine does not have yet: said, never dropped. Raises InvalidArgument."""
-    for given, name in (
-        (host.userns_mode not in ("", "host"), f"UsernsMode {host.userns_mode!r}"),
-        (host.ipc_mode.startswith("container:"), f"IpcMode {host.ipc_mode!r}"),
-        (host.links, "Links (--link)"),
-        (host.cgroup, "Cgroup"),
-        (host.cpu_realtime_period or host.cpu_realtime_runtime, "CpuRealtimePeriod or CpuRealtimeRuntime"),
-        (host.cpu_count, "CpuCount"),
-    ):
+    for given, name in ((host.links, "Links (--link)"), (host.cgroup, "Cgroup")):
         if given:
             raise InvalidArgument(f"HostConfig.{name} is not built yet")
-    for request in host.device_requests or ():
-        wanted = " ".join(f"[{' '.join(names)}]" for names in request.capabilities or ())
-        raise InvalidArgument(f'could not select device driver "{request.driver}" with capabilities: [{wanted}]')
-    if host.storage_opt:
-        raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
 
 
 def _check_ulimits(host: HostConfig) -> None:
@@ -118,8 +124,8 @@ def _check_ulimits(host: HostConfig) -> None:
             )
 
 
-def _check_restart(host: HostConfig) -> None:
-    policy = host.restart_policy
+def check_restart(policy: RestartPolicy) -> None:
+    """A restart policy by itself. Raises InvalidArgument."""
     if policy.name not in _RESTART_POLICIES:
         raise InvalidArgument(
             f"invalid restart policy: unknown policy '{policy.name}'; "

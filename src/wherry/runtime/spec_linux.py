@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wherry.lib.errors import InvalidArgument
 from wherry.runtime.host import HostFacts
+from wherry.runtime.id_maps import NO_MAPS, IdMaps
 from wherry.runtime.modes import is_host
 from wherry.wire.container import HostConfig
 
@@ -28,7 +29,8 @@ _MASKED = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # Any port, and ping, without capabilities: the container's network is its own.
-_NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+_PING = "net.ipv4.ping_group_range"
+_NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", _PING: "0 2147483647"}
 
 _IPC_SYSCTLS = frozenset(
     {
@@ -51,6 +53,8 @@ class JoinPaths:
     network: str = ""
     ipc: str = ""
     pid: str = ""
+    user: str = ""
+    """Only for a container in a user namespace: who enters another's namespaces must have its rights there."""
 
 
 def masked_paths(host: HostFacts) -> list[str]:
@@ -58,12 +62,18 @@ def masked_paths(host: HostFacts) -> list[str]:
     return [*_MASKED, *host.thermal_paths]
 
 
-def build_namespaces(config: HostConfig, join: JoinPaths) -> list[dict[str, str]]:
+def id_maps(config: HostConfig, daemon: IdMaps) -> IdMaps:
+    """The ids of the container's user namespace: the daemon's, unless the container is to have the host's."""
+    return NO_MAPS if is_host(config.userns_mode) else daemon
+
+
+def build_namespaces(config: HostConfig, join: JoinPaths, maps: IdMaps = NO_MAPS) -> list[dict[str, str]]:
     """One entry per namespace that is not the host's; one with a path is entered, one without is made.
 
     A network namespace with a path is entered even if the mode is ``host``.
     """
     wanted = (
+        ("user", bool(maps), join.user),
         ("mount", True, ""),
         ("network", bool(join.network) or not is_host(config.network_mode), join.network),
         ("uts", not is_host(config.uts_mode), ""),
@@ -74,12 +84,16 @@ def build_namespaces(config: HostConfig, join: JoinPaths) -> list[dict[str, str]
     return [{"type": kind, **({"path": path} if path else {})} for kind, own, path in wanted if own]
 
 
-def build_sysctls(config: HostConfig, namespaces: Sequence[Mapping[str, str]], domainname: str) -> dict[str, str]:
+def build_sysctls(
+    config: HostConfig, namespaces: Sequence[Mapping[str, str]], domainname: str, *, rootless: bool = False
+) -> dict[str, str]:
     """Docker's defaults, and what was asked for over them. Raises InvalidArgument for one that is the host's."""
     new = {namespace["type"] for namespace in namespaces}
     sysctls: dict[str, str] = {}
     if "network" in new and not config.network_mode.startswith("container:"):
         sysctls |= _NETWORK_SYSCTLS
+        if "user" in new or rootless:
+            del sysctls[_PING]  # its range reaches beyond the namespace's groups, which the kernel refuses
     if domainname and "uts" in new:
         # The NIS domain name has no field that Docker's runtimes know.
         sysctls["kernel.domainname"] = domainname
@@ -110,5 +124,10 @@ def check_sysctl(name: str, namespaces: set[str]) -> None:
 
 
 def cgroup_path(container_id: str, parent: str, default_parent: str) -> str:
-    """The absolute cgroup path of a container; ``..`` in a parent cannot lead out of the hierarchy."""
+    """The absolute cgroup path of a container; ``..`` in a parent cannot lead out of the hierarchy.
+
+    Empty where there are no cgroups: with neither parent.
+    """
+    if not (parent or default_parent):
+        return ""
     return os.path.normpath(f"/{parent or default_parent}/{container_id}").replace("//", "/")

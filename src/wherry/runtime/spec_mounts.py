@@ -80,6 +80,8 @@ class MountPlan:
     private_shm: bool = True
     """A tmpfs of its own for shared memory; otherwise ``shm_source`` is bound there, or nothing if that is empty."""
     shm_source: str = ""
+    message_queues: str = "own"
+    """``own``, or in a user namespace that has no rights in its IPC namespace the host's: ``bind``, or ``none`` there."""
     privileged: bool = False
     writable_cgroups: bool = False
 
@@ -131,12 +133,16 @@ def merge_tmpfs_options(options: Sequence[str]) -> list[str]:
 def _defaults(plan: MountPlan) -> list[OciMount]:
     mounts = []
     for destination, kind, source, options in _DEFAULTS:
+        if kind == "mqueue" and plan.message_queues != "own":
+            if plan.message_queues == "bind":
+                mounts.append(_mount(destination, "bind", destination, ["rbind", "nosuid", "noexec", "nodev"]))
+            continue
         changed = list(options)
         if destination == _SHM:
             if not plan.private_shm:
                 continue
             changed.append(f"size={plan.shm_size}")
-        writable = plan.privileged or (kind == "cgroup" and plan.writable_cgroups)
+        writable = plan.writable_cgroups if kind == "cgroup" else plan.privileged
         if writable and "ro" in changed:
             changed.remove("ro")
         mounts.append(_mount(destination, kind, source, changed))

@@ -10,6 +10,8 @@ from wherry.runtime.host import HostFacts
 
 UNCONFINED = "unconfined"
 BUILTIN = "builtin"
+DEFAULT_APPARMOR = "docker-default"
+"""The profile's name in Docker, so that what an administrator wrote for it holds."""
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -22,7 +24,7 @@ class Seccomp:
     profile: bytes | None = None
 
 
-_BUILTIN = Seccomp()
+BUILTIN_SECCOMP = Seccomp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,25 +32,35 @@ class SecurityOptions:
     """What the options of one container come to."""
 
     no_new_privileges: bool = False
-    writable_cgroups: bool = False
+    writable_cgroups: bool | None = None
+    """None is by privilege."""
     seccomp: str = ""
     """``unconfined``, ``builtin``, the JSON of a profile, or empty: the daemon's default."""
     apparmor: str = ""
+    """A profile's name; empty is by privilege."""
+    labels: tuple[str, ...] = ()
+    """What follows ``label=``, for ``selinux``; without SELinux nobody looks at it, as in Docker."""
 
 
-def parse_security_options(
-    options: Sequence[str] | None, host: HostFacts, *, no_new_privileges: bool = False
-) -> SecurityOptions:
+def parse_security_options(options: Sequence[str] | None, *, no_new_privileges: bool = False) -> SecurityOptions:
     """The options as values; the last of a kind holds. ``no_new_privileges`` is the daemon's default.
 
-    SELinux labels are accepted where the machine has no SELinux, as Docker does, and an AppArmor profile only as
-    ``unconfined`` or the default's name. Raises InvalidArgument.
+    Raises InvalidArgument.
     """
-    privileges, writable, seccomp, apparmor = no_new_privileges, False, "", ""
+    privileges, seccomp, apparmor = no_new_privileges, "", ""
+    writable: bool | None = None
+    labels: list[str] = []
     for option in options or ():
-        if option in ("no-new-privileges", "disable"):
-            privileges = privileges or option == "no-new-privileges"
-            continue
+        match option:
+            case "no-new-privileges":
+                privileges = True
+                continue
+            case "writable-cgroups":
+                writable = True
+                continue
+            case "disable":
+                labels.append(option)
+                continue
         name, value = _split(option)
         match name:
             case "no-new-privileges":
@@ -58,16 +70,22 @@ def parse_security_options(
             case "seccomp":
                 seccomp = value
             case "apparmor":
-                apparmor = _apparmor(value, host)
+                apparmor = value
             case "label":
-                _label(value, host)
+                labels.append(value)
             case _:
                 raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
-    return SecurityOptions(no_new_privileges=privileges, writable_cgroups=writable, seccomp=seccomp, apparmor=apparmor)
+    return SecurityOptions(
+        no_new_privileges=privileges,
+        writable_cgroups=writable,
+        seccomp=seccomp,
+        apparmor=apparmor,
+        labels=tuple(labels),
+    )
 
 
 def seccomp_profile(
-    options: SecurityOptions, *, privileged: bool, default: Seccomp | None = _BUILTIN
+    options: SecurityOptions, *, privileged: bool, default: Seccomp | None = BUILTIN_SECCOMP
 ) -> Seccomp | None:
     """The profile that confines the container, None for no confinement.
 
@@ -80,6 +98,16 @@ def seccomp_profile(
     if options.seccomp:
         return Seccomp(options.seccomp.encode())
     return None if privileged else default
+
+
+def apparmor_profile(options: SecurityOptions, host: HostFacts, *, privileged: bool) -> str:
+    """The AppArmor profile of the container's processes; empty where the kernel has none.
+
+    Docker ignores the option on such a machine, and so do we.
+    """
+    if not host.apparmor:
+        return ""
+    return options.apparmor or (UNCONFINED if privileged else DEFAULT_APPARMOR)
 
 
 def _split(option: str) -> tuple[str, str]:
@@ -95,14 +123,3 @@ def _boolean(option: str, value: str) -> bool:
     if value in _TRUE or value in _FALSE:
         return value in _TRUE
     raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
-
-
-def _apparmor(value: str, host: HostFacts) -> str:
-    if value in ("", UNCONFINED) or not host.apparmor:
-        return value
-    raise InvalidArgument(f'AppArmor profile "{value}" is not built yet')
-
-
-def _label(value: str, host: HostFacts) -> None:
-    if host.selinux and value != "disable":
-        raise InvalidArgument(f'SELinux label "{value}" is not built yet')

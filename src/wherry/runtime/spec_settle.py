@@ -15,14 +15,22 @@ import msgspec
 from wherry.lib.errors import InvalidArgument
 from wherry.linux import capabilities
 from wherry.runtime.host import HostFacts
+from wherry.runtime.id_maps import NO_MAPS, IdMaps
 from wherry.runtime.modes import is_container, is_host
-from wherry.runtime.spec_conflicts import check_config, check_conflicts, check_modes, check_values, refuse_unbuilt
+from wherry.runtime.spec_conflicts import (
+    check_config,
+    check_conflicts,
+    check_modes,
+    check_user_namespace,
+    check_values,
+    refuse_unbuilt,
+)
 from wherry.runtime.spec_limits import settle_limits
-from wherry.runtime.spec_linux import READONLY_PATHS, JoinPaths, build_namespaces, build_sysctls, masked_paths
+from wherry.runtime.spec_linux import READONLY_PATHS, JoinPaths, build_namespaces, build_sysctls, id_maps, masked_paths
 from wherry.runtime.spec_mounts import merge_tmpfs_options
 from wherry.runtime.spec_resources import parse_device_rule
-from wherry.runtime.spec_security import parse_security_options
-from wherry.wire.container import ContainerConfig, HostConfig
+from wherry.runtime.spec_security import BUILTIN_SECCOMP, Seccomp, parse_security_options
+from wherry.wire.container import ContainerConfig, HostConfig, Ulimit
 
 DEFAULT_SHM_SIZE = 64 << 20
 
@@ -39,6 +47,12 @@ class DaemonDefaults:
     runtimes: Collection[str] = ("runc", "io.containerd.runc.v2")
     """Names that ``--runtime`` may say; Docker's own are all ours."""
     no_new_privileges: bool = False
+    seccomp: Seccomp | None = BUILTIN_SECCOMP
+    """None filters no system calls."""
+    init: bool = False
+    ulimits: Sequence[Ulimit] = ()
+    maps: IdMaps = NO_MAPS
+    """The ids of every container's user namespace; empty for none."""
 
 
 def settle(
@@ -53,10 +67,15 @@ def settle(
     check_conflicts(host_config, config)
     check_values(host_config)
     refuse_unbuilt(host_config)
+    _check_realtime(host_config, host)
+    if id_maps(host_config, defaults.maps):
+        check_user_namespace(host_config)
     settled, warnings = settle_limits(host_config, host)
+    if settled.cpu_count:
+        warnings.append("linux does not support CPU count. Count discarded.")
     settled = _with_defaults(settled, host, defaults)
     _check_security(settled, host, defaults)
-    _check_parts(settled)
+    _check_parts(settled, id_maps(settled, defaults.maps))
     return settled, warnings + _network_warnings(settled, host)
 
 
@@ -72,6 +91,7 @@ def _with_defaults(config: HostConfig, host: HostFacts, defaults: DaemonDefaults
     if runtime not in defaults.runtimes:
         raise InvalidArgument(f"unknown or invalid runtime name: {runtime}")
     changes: dict[str, Any] = {
+        "cpu_count": 0,
         "shm_size": config.shm_size or defaults.shm_size,
         "ipc_mode": config.ipc_mode or defaults.ipc_mode,
         "cgroupns_mode": config.cgroupns_mode or _cgroupns(config, host, defaults),
@@ -101,12 +121,20 @@ def _check_security(config: HostConfig, host: HostFacts, defaults: DaemonDefault
             capabilities.normalize(names or (), host.capabilities)
         except InvalidArgument as error:
             raise InvalidArgument(f"invalid {field}: {error}") from None
-    parse_security_options(config.security_opt, host, no_new_privileges=defaults.no_new_privileges)
+    parse_security_options(config.security_opt, no_new_privileges=defaults.no_new_privileges)
 
 
-def _check_parts(config: HostConfig) -> None:
+def _check_realtime(config: HostConfig, host: HostFacts) -> None:
+    period, runtime = config.cpu_realtime_period, config.cpu_realtime_runtime
+    if (period or runtime) and not host.cpu_realtime:
+        raise InvalidArgument("kernel does not support CPU real-time scheduler")
+    if 0 < period < runtime:
+        raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")
+
+
+def _check_parts(config: HostConfig, maps: IdMaps) -> None:
     """What building the spec would refuse at start is better refused at create."""
-    build_sysctls(config, build_namespaces(config, JoinPaths()), "")
+    build_sysctls(config, build_namespaces(config, JoinPaths(), maps), "")
     for rule in config.device_cgroup_rules or ():
         parse_device_rule(rule)
     for options in (config.tmpfs or {}).values():

@@ -20,6 +20,7 @@ from wherry.linux import namespaces, pidfd, signals, sockets
 from wherry.linux.cgroups import CgroupError
 from wherry.runtime import compact_json, init
 from wherry.runtime.init_errors import StartError, from_errno
+from wherry.runtime.init_plan import GO, HOOKS, LISTENER, PROCESS, TERMINAL, Plan
 from wherry.runtime.init_program import READY
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ class Ahead:
 class Start:
     """See the module."""
 
-    def __init__(self, plan: init.Plan, cgroups: Cgroups | None) -> None:
+    def __init__(self, plan: Plan, cgroups: Cgroups | None) -> None:
         self.pid = -1
         """In the caller's pid namespace; of a container in a user namespace known from ``make_cgroup`` on."""
         self.start_time = 0
@@ -107,11 +108,13 @@ class Start:
             # Root of a user namespace may not write to the host's directories.
             try:
                 self._cgroups.attach(self._plan.cgroup_path, self.pid)
+                if self._plan.request.get("owns_cgroup"):
+                    self._cgroups.delegate(self._plan.cgroup_path, os.stat(f"/proc/{self.pid}").st_uid)
             except CgroupError as error:
                 raise StartError(f"unable to apply cgroup configuration: {error}") from error
         # A child that has failed meanwhile is gone: what it had to say is still there to be read.
         with contextlib.suppress(BrokenPipeError):
-            self._live_channel().send(init.GO)
+            self._live_channel().send(GO)
 
     def listen(
         self,
@@ -122,8 +125,8 @@ class Start:
     ) -> None:
         """Hear what the child has to say until its program runs. Raises StartError.
 
-        ``terminal`` gets the master of its pseudo-terminal, ``listener`` the descriptor of a seccomp filter that notifies:
-        theirs to close. ``hooks`` runs those of the name it is given.
+        ``terminal`` gets the master of its pseudo-terminal, ``listener`` the descriptor of a seccomp filter that
+        notifies: theirs to close. ``hooks`` runs those of the name it is given.
         """
         channel = self._live_channel()
         ready = False
@@ -132,15 +135,15 @@ class Start:
                 data, fds = sockets.recv_fds(channel, _MESSAGE_LIMIT, 1)
             except ConnectionResetError:
                 continue  # it died with our word unread; its own message comes after this error
-            if data == init.TERMINAL:
+            if data == TERMINAL:
                 terminal(fds[0])
-            elif data == init.HOOKS:
+            elif data == HOOKS:
                 hooks("prestart")
                 hooks("createRuntime")
-                channel.send(init.GO)
+                channel.send(GO)
             elif data == READY:
                 ready = True
-            elif data[:1] == init.LISTENER:
+            elif data[:1] == LISTENER:
                 listener(self._take(int(data[1:])))
             elif data:
                 failure = compact_json.loads(data)
@@ -198,7 +201,7 @@ class Start:
         if self.pid > 0:
             return
         data, fds = sockets.recv_fds(self._live_channel(), _MESSAGE_LIMIT, 1)
-        if data != init.PROCESS:
+        if data != PROCESS:
             if not data:
                 raise StartError("container init was killed before the program started")
             failure = compact_json.loads(data)

@@ -73,7 +73,7 @@ def resolve(user: str, group_add: Sequence[str], passwd: bytes, group: bytes) ->
     elif name:
         supplementary = [_check(number) for _, number, members in _groups(group) if name in members]
     supplementary += [_added_group(wanted, group) for wanted in group_add]
-    return Identity(uid, gid, tuple(dict.fromkeys([gid, *supplementary])), _home(uid, passwd))
+    return Identity(uid, gid, tuple(dict.fromkeys([gid, *supplementary])), home(uid, passwd))
 
 
 def _find_user(wanted: str, passwd: bytes) -> tuple[str, int, int]:
@@ -108,8 +108,9 @@ def _added_group(wanted: str, group: bytes) -> int:
     return _check(number)
 
 
-def _home(uid: int, passwd: bytes) -> str:
-    return next((home for _, entry, _, home in _users(passwd) if entry == uid), "") or "/"
+def home(uid: int, passwd: bytes) -> str:
+    """The home directory of the first entry with this uid; ``/`` without one, or when it names none."""
+    return next((directory for _, entry, _, directory in _users(passwd) if entry == uid), "") or "/"
 
 
 def _users(passwd: bytes) -> Iterator[tuple[str, int, int, str]]:

@@ -79,6 +79,13 @@ class AddressPool(Wire, frozen=True, kw_only=True):
     size: int
 
 
+class DeviceInfo(Wire, frozen=True, kw_only=True):
+    """A device that containers can be given, and the driver that gives it."""
+
+    source: str
+    id: str = msgspec.field(name="ID")
+
+
 class SystemInfo(Wire, frozen=True, kw_only=True):
     """GET /info."""
 
@@ -140,6 +147,7 @@ class SystemInfo(Wire, frozen=True, kw_only=True):
     default_address_pools: list[AddressPool] | None = None
     firewall_backend: FirewallInfo
     cdi_spec_dirs: list[str] = msgspec.field(default_factory=list, name="CDISpecDirs")
+    discovered_devices: list[DeviceInfo] | msgspec.UnsetType = msgspec.UNSET
     warnings: list[str] | None
 
 

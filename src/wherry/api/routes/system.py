@@ -66,6 +66,7 @@ def info_for(info: SystemInfo, version: ApiVersion) -> dict[str, Any]:
             answer[name]["Expected"] = answer[name]["ID"]
     if version < BRIDGE_FILTERS_UNTIL:
         answer |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
+        answer.pop("DiscoveredDevices", None)
     return answer
 
 

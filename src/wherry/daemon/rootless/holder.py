@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -22,10 +21,10 @@ _RECORD = "holder.json"
 _RESOLV_CONF = "resolv.conf"
 
 
-def find_holder(home: Home) -> int | None:
+def find_holder(runtime: Path) -> int | None:
     """A pidfd of the holder that an earlier daemon has left; None when there is none."""
     try:
-        record = json.loads((home.runtime / _RECORD).read_bytes())
+        record = json.loads((runtime / _RECORD).read_bytes())
         holder = pidfd.open_verified(record["pid"], record["start"])
     except (OSError, ValueError, KeyError):
         return None
@@ -71,14 +70,13 @@ def make_holder(home: Home, uplink: Uplink) -> int:
     return os.pidfd_open(pid)
 
 
-def end_holder(home: Home) -> None:
-    """Let the namespaces go, and with them slirp4netns; quiet when there are none."""
-    holder = find_holder(home)
+def end_holder(runtime: Path) -> None:
+    """Let the namespaces go, and with them slirp4netns: when no container is left. Quiet when there are none."""
+    holder = find_holder(runtime)
     if holder is not None:
+        (runtime / _RECORD).unlink(missing_ok=True)
         pidfd.send_signal(holder, signal.SIGKILL)
         os.close(holder)
-    with contextlib.suppress(FileNotFoundError):
-        (home.runtime / _RECORD).unlink()
 
 
 def enter(holder: int) -> None:

@@ -29,7 +29,7 @@ class Home:
         return f"unix://{self.runtime.parent / 'wherry.sock'}"
 
     def defaults(self, given: list[str]) -> list[str]:
-        """wherryd's arguments: those ``given``, and ours for what they do not say."""
+        """Wherryd's arguments: those ``given``, and ours for what they do not say."""
         flags = {word.partition("=")[0] for word in given}
         ours = {
             "--data-root": str(self.data),
@@ -88,7 +88,12 @@ def _ranges(text: str, home: Home, name: str) -> list[tuple[int, int]]:
     found = []
     for line in text.splitlines():
         fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in (home.user, str(home.uid)) and fields[1].isdecimal() and fields[2].isdecimal():
+        if (
+            len(fields) == 3
+            and fields[0] in (home.user, str(home.uid))
+            and fields[1].isdecimal()
+            and fields[2].isdecimal()
+        ):
             found.append((int(fields[1]), int(fields[2])))
     if not found:
         raise InvalidArgument(

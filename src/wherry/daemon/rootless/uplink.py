@@ -35,7 +35,9 @@ class Uplink:
         """Connect the network namespace of ``pid``; it ends when ``alive`` reads end of file. Raises Unavailable."""
         program = shutil.which("slirp4netns")
         if program is None:
-            raise Unavailable("slirp4netns is not installed: containers would have no network (apt install slirp4netns)")
+            raise Unavailable(
+                "slirp4netns is not installed: containers would have no network (apt install slirp4netns)"
+            )
         self.api.unlink(missing_ok=True)
         ready, tell = os.pipe()
         words = ["--configure", "--mtu=65520", "--disable-host-loopback", f"--api-socket={self.api}"]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from wherry.engine.containers.registry import Registry
 from wherry.engine.volumes import Volumes
 from wherry.linux.cgroups import Cgroups
-from wherry.linux.seccomp import ProfileCache
+from wherry.linux.seccomp_docker import ProfileCache
 from wherry.network.controller import NetworkController
 from wherry.oci.image import ImageConfig
 from wherry.runtime.host import HostFacts
+from wherry.runtime.foreign_registry import Runtimes
 from wherry.runtime.launcher import Launcher
+from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.snapshots import Snapshots
 from wherry.wire.container import LogConfig
 
@@ -69,11 +71,17 @@ class Settings:
     exec_root: Path
     cgroup_parent: str
     log_config: LogConfig
+    runtimes: Runtimes
     hostname: str
     """The machine's own name, for containers on the host's network."""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    defaults: DaemonDefaults = field(default_factory=DaemonDefaults)
+    cdi_spec_dirs: tuple[str, ...] = ()
+    """Where device descriptions are looked for, the most important directory last."""
+    selinux: bool = False
+    """Whether containers get labels."""
 
     def roots(self) -> tuple[Path, ...]:
         """The directories that all containers' own are in."""

@@ -7,7 +7,7 @@ import os
 
 import msgspec
 
-from wherry.engine.containers import defaults, mount_points, mount_specs, notify
+from wherry.engine.containers import defaults, mount_points, mount_specs, notify, sharing
 from wherry.engine.containers.context import Context, ImageFacts
 from wherry.engine.containers.merge import merge, program
 from wherry.engine.containers.names import check_name, draw_name
@@ -32,8 +32,8 @@ async def create(context: Context, request: CreateRequest, *, name: str, platfor
     _check_platform(image, platform)
     config = merge(request.config, image.config)
     asked = defaults.complete(request.host_config or HostConfig(), context.settings.log_config)
-    host, warnings = settle(config, asked, context.host, defaults.DAEMON_DEFAULTS)
-    _check_joined(context, host)
+    host, warnings = settle(config, asked, context.host, context.settings.defaults)
+    host = sharing.with_label(sharing.by_id(context, host))
     mounts = mount_specs.collect(config, host, lambda key: context.registry.find(key).record.mounts)
     config = msgspec.structs.replace(
         config, hostname=defaults.hostname(config, host, container_id, context.settings.hostname)
@@ -98,18 +98,6 @@ def _check_platform(image: ImageFacts, platform: str) -> None:
         raise NotFound(
             f"image with reference {image.id} was found but does not provide the specified platform ({platform})"
         )
-
-
-def _check_joined(context: Context, host: HostConfig) -> None:
-    """The containers whose namespaces are to be shared must exist."""
-    for mode in (host.network_mode, host.ipc_mode, host.pid_mode):
-        other = container_of(mode)
-        try:
-            if other is not None:
-                context.registry.find(other)
-        except NotFound as error:
-            # Not 404: the client would take that for a missing image and pull it.
-            raise InvalidArgument(error.message) from None
 
 
 def _on_another_network(context: Context, config: ContainerConfig, host: HostConfig) -> ContainerConfig:

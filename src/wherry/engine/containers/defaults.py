@@ -7,11 +7,7 @@ import msgspec
 from wherry.lib.errors import InvalidArgument
 from wherry.logs.options import effective
 from wherry.runtime.modes import is_container, is_host
-from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.wire.container import ContainerConfig, HostConfig, LogConfig
-
-RUNTIME = "wherry"
-DAEMON_DEFAULTS = DaemonDefaults(runtime=RUNTIME, runtimes=(RUNTIME,))
 
 
 def complete(host: HostConfig, log_config: LogConfig) -> HostConfig:

@@ -27,6 +27,7 @@ from wherry.wire.exec import ExecCreate, ExecInspect, ExecStart, ProcessConfig
 KEPT_AFTER_END = 1024
 """Ended execs that can still be inspected."""
 NOT_EXECUTABLE = 126
+_OTHER = 128
 _PREFIX = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
@@ -107,7 +108,7 @@ class Execs:
                 self._request(instance, options), attach=session is not None
             )
         except StartFailed as error:
-            await self._failed(instance, NOT_EXECUTABLE if error.engine else error.code)
+            await self._failed(instance, NOT_EXECUTABLE if error.engine and error.code == _OTHER else error.code)
             words = error.message if error.engine else f"{_PREFIX}{error.message}: unknown"
             raise InvalidArgument(words) from error
         await instance.hub.bind(instance.shim)
@@ -171,7 +172,10 @@ class Execs:
 
     def _request(self, instance: Exec, options: ExecStart) -> ExecRequest:
         context, config, record = self._context, instance.config, instance.container.record
-        security = parse_security_options(record.host_config.security_opt, context.host)
+        defaults = context.settings.defaults
+        security = parse_security_options(
+            record.host_config.security_opt, no_new_privileges=defaults.no_new_privileges
+        )
         height, width = options.console_size or config.console_size or (0, 0)
         return ExecRequest(
             id=instance.id,
@@ -185,11 +189,13 @@ class Execs:
                 context.host,
                 hostname=record.config.hostname,
                 no_new_privileges=security.no_new_privileges,
+                default_ulimits=defaults.ulimits,
             ),
             stdio=Stdio(tty=config.tty, stdin=config.attach_stdin, stdin_once=True, height=height, width=width),
             user=config.user or record.config.user,
             group_add=tuple(record.host_config.group_add or ()),
             seccomp=starting.seccomp(context, record, security, privileged=config.privileged),
+            runtime=context.settings.runtimes.words(record.host_config.runtime),
         )
 
     async def _watch(self, instance: Exec, shim: Shim) -> None:

@@ -7,7 +7,7 @@ import logging
 
 import msgspec
 
-from wherry.engine.containers import mount_points, notify, restart_policy
+from wherry.engine.containers import mount_points, notify, restart_policy, shared_memory
 from wherry.engine.containers import remove as removal
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.record import ContainerRecord
@@ -66,6 +66,7 @@ async def give_back(context: Context, record: ContainerRecord) -> None:
         context.networks.leave(record.id),
         mount_points.end_use(context, record),
         asyncio.to_thread(remove_tree, str(context.settings.bundle(record.id))),
+        asyncio.to_thread(shared_memory.release, context.settings.directory(record.id)),
     )
     for result in await asyncio.gather(*steps, return_exceptions=True):
         if isinstance(result, BaseException):

@@ -14,7 +14,7 @@ from wherry.lib.errors import InvalidArgument
 from wherry.linux.overlay_view import open_view
 from wherry.linux.paths import open_in
 from wherry.runtime.spec_mounts import Bind, Tmpfs, tmpfs_options
-from wherry.volumes.populate import copy_up
+from wherry.volumes.populate import Owner, copy_up
 from wherry.wire.container import MountPoint
 
 
@@ -51,7 +51,7 @@ async def make_ready(context: Context, record: ContainerRecord) -> list[Bind | T
             )
             source = str(path)
         elif mount.create_source:
-            _make_source(source)
+            _make_source(source, context.settings.defaults.maps.root)
         else:
             _check_source(source)
         ready.append(
@@ -104,11 +104,12 @@ async def _provision_volume(
     )
     path = context.volumes.path(volume.name)
     if mount.copy and not volume.options:
-        await asyncio.to_thread(_populate, layers, mount.destination, path)
+        owner = context.settings.defaults.maps.owner
+        await asyncio.to_thread(_populate, layers, mount.destination, path, owner)
     return msgspec.structs.replace(mount, volume=volume.name, source=str(path), driver=volume.driver)
 
 
-def _populate(layers: Sequence[str], destination: str, volume: os.PathLike[str]) -> None:
+def _populate(layers: Sequence[str], destination: str, volume: os.PathLike[str], owner: Owner) -> None:
     """Copy the directory that the image has at ``destination``, if any, into the volume, if it is empty."""
     if os.listdir(volume):
         return
@@ -120,7 +121,7 @@ def _populate(layers: Sequence[str], destination: str, volume: os.PathLike[str])
     finally:
         os.close(root)
     try:
-        copy_up(source, volume)
+        copy_up(source, volume, owner)
     finally:
         os.close(source)
 
@@ -130,13 +131,24 @@ def _check_source(path: str) -> None:
         raise InvalidArgument(f'invalid mount config for type "bind": bind source path does not exist: {path}')
 
 
-def _make_source(path: str) -> None:
-    """``-v`` makes the host directory that is missing, owned by root, as Docker does."""
+def _missing(path: str) -> list[str]:
+    """``path`` and the directories above it that are not there, from the top."""
+    missing: list[str] = []
+    while not os.path.lexists(path):
+        missing.insert(0, path)
+        path = os.path.dirname(path)
+    return missing
+
+
+def _make_source(path: str, owner: tuple[int, int]) -> None:
+    """``-v`` makes the host directory that is missing, owned by the containers' root, as Docker does."""
     try:
         os.stat(path)
     except FileNotFoundError:
         try:
-            os.makedirs(path, mode=0o755, exist_ok=True)
+            for directory in _missing(path):
+                os.mkdir(directory, 0o755)
+                os.chown(directory, *owner)
         except OSError as error:
             raise InvalidArgument(
                 f"error while creating mount source path '{path}': mkdir {error.filename}: {error.strerror}"

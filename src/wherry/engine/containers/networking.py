@@ -9,17 +9,21 @@ from wherry.engine.containers.record import ContainerRecord, SandboxRecord
 from wherry.lib.errors import Conflict
 from wherry.network.model import JoinRequest, Sandbox
 from wherry.runtime.modes import container_of
+from wherry.runtime.spec_linux import id_maps
 from wherry.runtime.spec_mounts import Bind
 
 ETC_FILES = ("hostname", "hosts", "resolv.conf")
 
 
-async def join(context: Context, record: ContainerRecord) -> SandboxRecord:
-    """Give the container its network and write the files that tell it of it. Raises Conflict, InvalidArgument."""
+async def join(context: Context, record: ContainerRecord, user_namespace: str | None) -> SandboxRecord:
+    """Give the container its network and write the files that tell it of it. Raises Conflict, InvalidArgument.
+
+    ``user_namespace`` is the one that the network shall belong to, see ``JoinRequest``.
+    """
     other = container_of(record.host_config.network_mode)
     if other is not None:
         return _borrow(context, record, other)
-    sandbox = await context.networks.join(_request(context, record))
+    sandbox = await context.networks.join(_request(context, record, user_namespace))
     write_etc_files(context, record, sandbox)
     return sandbox_record(sandbox)
 
@@ -28,10 +32,12 @@ def write_etc_files(context: Context, record: ContainerRecord, sandbox: Sandbox)
     """hostname, hosts and resolv.conf in the container's directory, in place: a running container has them mounted."""
     directory = context.settings.directory(record.id)
     domain = f".{record.config.domainname}" if record.config.domainname else ""
+    owner = id_maps(record.host_config, context.settings.defaults.maps).root
     contents = (f"{record.config.hostname}{domain}\n".encode(), sandbox.hosts, sandbox.resolv_conf)
     for name, content in zip(ETC_FILES, contents, strict=True):
         fd = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
+            os.fchown(fd, *owner)
             os.write(fd, content)
         finally:
             os.close(fd)
@@ -65,7 +71,7 @@ def _borrow(context: Context, record: ContainerRecord, other: str) -> SandboxRec
     return SandboxRecord(id="", key="", netns=owner.sandbox.netns)
 
 
-def _request(context: Context, record: ContainerRecord) -> JoinRequest:
+def _request(context: Context, record: ContainerRecord, user_namespace: str | None) -> JoinRequest:
     config, host, settings = record.config, record.host_config, context.settings
     return JoinRequest(
         container_id=record.id,
@@ -82,4 +88,5 @@ def _request(context: Context, record: ContainerRecord) -> JoinRequest:
         dns_options=tuple(host.dns_options or settings.dns_options),
         extra_hosts=tuple(host.extra_hosts or ()),
         mac_address=config.mac_address,
+        user_namespace=user_namespace,
     )

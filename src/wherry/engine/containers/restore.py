@@ -24,7 +24,7 @@ import msgspec
 
 from wherry.engine.containers import exit as ending
 from wherry.engine.containers import remove as removal
-from wherry.engine.containers import restart_policy
+from wherry.engine.containers import restart_policy, shared_memory
 from wherry.engine.containers import start as starting
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.networking import sandbox_record
@@ -61,6 +61,9 @@ async def restore(context: Context) -> None:
             await _settle(context, entry, found.get(entry.id), sandboxes.get(entry.id))
         except (WherryError, OSError):
             _log.exception("container %s could not be restored", entry.id)
+    for entry in context.registry:
+        if not entry.record.state.alive:
+            await asyncio.to_thread(shared_memory.release, context.settings.directory(entry.id))
     await context.volumes.unmount_unused()
     await _remove_strangers(context)
 
@@ -164,6 +167,7 @@ async def _remove_strangers(context: Context) -> None:
     """Directories, snapshots and control groups without a container."""
     for directory in _directories(context.settings.data_root):
         if directory.name not in context.registry:
+            await asyncio.to_thread(shared_memory.release, directory)
             await asyncio.to_thread(remove_tree, str(directory))
     for key in [row.key for row in context.snapshots.rows() if row.kind == ACTIVE]:
         if key not in context.registry:

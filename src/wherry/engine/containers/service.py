@@ -21,6 +21,7 @@ from wherry.engine.containers import (
     stats,
     stop,
     top,
+    update,
     wait,
 )
 from wherry.engine.containers.attachment import Session
@@ -34,9 +35,11 @@ from wherry.wire.container import (
     ContainerSummary,
     CreateRequest,
     CreateResponse,
+    HostConfig,
     PruneReport,
     StatsResponse,
     TopResponse,
+    UpdateResponse,
 )
 
 
@@ -80,6 +83,9 @@ class Containers:
 
     async def rename(self, key: str, name: str) -> None:
         await rename.rename(self._context, key, name)
+
+    async def update(self, key: str, change: HostConfig) -> UpdateResponse:
+        return await update.update(self._context, key, change)
 
     async def remove(self, key: str, *, force: bool, volumes: bool) -> None:
         await remove.remove(self._context, key, force=force, volumes=volumes)

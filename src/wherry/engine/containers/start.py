@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
+from typing import Any
 
 import msgspec
 
 from wherry.engine.containers import exit as ending
-from wherry.engine.containers import mount_points, networking, notify
+from wherry.engine.containers import foreign, mount_points, networking, notify, shared_memory, sharing
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.record import ContainerRecord, SandboxRecord
 from wherry.engine.containers.registry import Entry
 from wherry.engine.containers.state import Status
 from wherry.lib.clock import now_ns
 from wherry.lib.errors import Conflict, Internal, InvalidArgument, NotModified, WherryError
+from wherry.linux.seccomp_docker import loading
 from wherry.linux.trees import remove_tree
 from wherry.logs.options import json_file_options
 from wherry.logs.tag import LogInfo
+from wherry.runtime.cdi_edits import ContainerEdits, EditError, apply_edits
+from wherry.runtime.device_requests import resolve_requests
 from wherry.runtime.devices import resolve_devices
 from wherry.runtime.launcher import Shim, StartFailed
 from wherry.runtime.model import JsonLog, LaunchRequest, OverlayRoot, Stdio
-from wherry.runtime.modes import container_of, is_host
-from wherry.runtime.spec import JoinPaths, SpecInput, build_spec, cgroup_path, seccomp_profile, wants_init
+from wherry.runtime.spec import SpecInput, build_spec, cgroup_path, seccomp_profile, wants_init
+from wherry.runtime.spec_linux import id_maps
 from wherry.runtime.spec_mounts import Bind, Tmpfs
 from wherry.runtime.spec_process import granted
-from wherry.runtime.spec_security import SecurityOptions, parse_security_options
+from wherry.runtime.spec_security import Seccomp, SecurityOptions, parse_security_options
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 _PREFIX = (
@@ -63,10 +68,13 @@ async def _launch(context: Context, entry: Entry, undo: contextlib.AsyncExitStac
     """Everything up to the stored fact that it runs, each step with its undoing pushed before it can fail."""
     record = entry.record
     undo.push_async_callback(context.networks.leave, record.id)
-    sandbox = await networking.join(context, record)
+    sandbox = await networking.join(context, record, sharing.user_namespace(context, record))
     undo.push_async_callback(mount_points.end_use, context, record)
     mounts = await mount_points.make_ready(context, record)
-    request = _request(context, record, sandbox, mounts)
+    undo.callback(shared_memory.release, context.settings.directory(record.id))
+    request = _request(context, record, sandbox, mounts, await _edits(context, record))
+    profile = _seccomp_profile(context, record, _security(context, record), privileged=False)
+    request = await foreign.adapt(context, record, request, profile)
     undo.callback(remove_tree, str(request.bundle))
     shim = await context.launcher.launch(request, attach=entry.hub.wanted)
     undo.push_async_callback(_end, shim)
@@ -92,12 +100,18 @@ def _refuse(record: ContainerRecord) -> None:
 
 
 def _request(
-    context: Context, record: ContainerRecord, sandbox: SandboxRecord, mounts: list[Bind | Tmpfs]
+    context: Context,
+    record: ContainerRecord,
+    sandbox: SandboxRecord,
+    mounts: list[Bind | Tmpfs],
+    edits: list[ContainerEdits],
 ) -> LaunchRequest:
     config, host = record.config, record.host_config
-    security = parse_security_options(host.security_opt, context.host)
+    defaults = context.settings.defaults
+    security = _security(context, record)
+    maps = id_maps(host, defaults.maps)
     overlay = context.snapshots.overlay(record.id)
-    spec = build_spec(
+    spec: dict[str, Any] = build_spec(
         SpecInput(
             id=record.id,
             hostname=config.hostname,
@@ -108,17 +122,22 @@ def _request(
             host=context.host,
             mounts=mounts,
             etc_files=networking.etc_files(context, record),
-            join=_join_paths(context, record, sandbox),
-            shm_source="/dev/shm" if is_host(host.ipc_mode) else "",  # noqa: S108 (what --ipc host means)
+            join=sharing.join_paths(context, record, sandbox),
+            shm_source=shared_memory.source(context, record),
             devices=resolve_devices(host),
             security=security,
+            default_ulimits=defaults.ulimits,
+            maps=maps,
         )
     )
+    if special := seccomp_loading(context, record, security):
+        spec["linux"]["seccomp"] = special
+    groups = _edit(spec, edits, keep={mount.destination for mount in mounts})
     return LaunchRequest(
         id=record.id,
         bundle=context.settings.bundle(record.id),
         spec=spec,
-        root=OverlayRoot(lower=overlay.lower, upper=overlay.upper, work=overlay.work),
+        root=OverlayRoot(lower=overlay.lower, upper=overlay.upper, work=overlay.work, idmap=bool(maps)),
         stdio=Stdio(
             tty=config.tty,
             stdin=config.open_stdin,
@@ -128,35 +147,52 @@ def _request(
         ),
         log=_log(context, record),
         user=config.user,
-        group_add=tuple(host.group_add or ()),
+        group_add=(*(host.group_add or ()), *map(str, groups)),
         seccomp=seccomp(context, record, security),
-        init=wants_init(host, default=False),
+        init=wants_init(host, default=defaults.init),
     )
+
+
+def _security(context: Context, record: ContainerRecord) -> SecurityOptions:
+    defaults = context.settings.defaults
+    return parse_security_options(record.host_config.security_opt, no_new_privileges=defaults.no_new_privileges)
+
+
+async def _edits(context: Context, record: ContainerRecord) -> list[ContainerEdits]:
+    """What the devices asked for by name need. Raises InvalidArgument, Internal."""
+    requests = record.host_config.device_requests
+    if not requests:
+        return []
+    return await asyncio.to_thread(resolve_requests, requests, context.settings.cdi_spec_dirs)
+
+
+def _edit(spec: dict[str, Any], edits: list[ContainerEdits], *, keep: set[str]) -> list[int]:
+    try:
+        return apply_edits(spec, edits, keep)
+    except EditError as error:
+        raise Internal(f"CDI device injection failed: failed to inject devices: {error}") from None
 
 
 def seccomp(context: Context, record: ContainerRecord, security: SecurityOptions, *, privileged: bool = False) -> bytes:
     """The compiled filter of a container's processes; empty for none. Raises InvalidArgument for a bad profile."""
-    wanted = seccomp_profile(security, privileged=privileged or record.host_config.privileged)
+    wanted = _seccomp_profile(context, record, security, privileged=privileged)
     return b"" if wanted is None else context.seccomp.get(wanted.profile, granted(record.host_config, context.host))
 
 
-def _join_paths(context: Context, record: ContainerRecord, sandbox: SandboxRecord) -> JoinPaths:
-    host = record.host_config
-    return JoinPaths(
-        network=sandbox.netns,
-        ipc=_namespace_of(context, container_of(host.ipc_mode), "ipc"),
-        pid=_namespace_of(context, container_of(host.pid_mode), "pid"),
+def seccomp_loading(context: Context, record: ContainerRecord, security: SecurityOptions) -> dict[str, Any] | None:
+    """How that filter is to be loaded, see ``seccomp_docker.loading``. Raises InvalidArgument."""
+    wanted = _seccomp_profile(context, record, security, privileged=False)
+    return None if wanted is None else loading(wanted.profile)
+
+
+def _seccomp_profile(
+    context: Context, record: ContainerRecord, security: SecurityOptions, *, privileged: bool
+) -> Seccomp | None:
+    return seccomp_profile(
+        security,
+        privileged=privileged or record.host_config.privileged,
+        default=context.settings.defaults.seccomp,
     )
-
-
-def _namespace_of(context: Context, other: str | None, kind: str) -> str:
-    """A namespace of another container, which must run."""
-    if other is None:
-        return ""
-    owner = context.registry.find(other).record
-    if not owner.state.alive:
-        raise Conflict(f"cannot join {kind.upper()} of a non running container: {owner.id}")
-    return f"/proc/{owner.state.pid}/ns/{kind}"
 
 
 def _log(context: Context, record: ContainerRecord) -> JsonLog | None:
@@ -197,8 +233,8 @@ async def _record_failure(context: Context, entry: Entry, error: BaseException) 
 
 def _in_docker_words(error: BaseException) -> BaseException:
     """Docker's CLI takes the exit code out of these words: 127 not found, 126 not executable."""
-    if not isinstance(error, StartFailed) or error.engine:
+    if not isinstance(error, StartFailed):
         return error
-    message = f"{_PREFIX}{error.message}: unknown"
+    message = error.message if error.engine else f"{_PREFIX}{error.message}: unknown"
     kind = InvalidArgument if error.code in (NOT_FOUND, NOT_EXECUTABLE) else Internal
     return kind(message)

@@ -10,7 +10,7 @@ import signal
 
 import msgspec
 
-from wherry.engine.containers import notify
+from wherry.engine.containers import foreign, notify
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.record import ContainerRecord
 from wherry.engine.containers.registry import Entry
@@ -93,7 +93,7 @@ async def pause(context: Context, key: str) -> None:
         if state.status is not Status.RUNNING:
             raise Conflict(f"container {entry.id} is not running")
         try:
-            await asyncio.to_thread(context.cgroups.freeze, cgroup(context, entry.record))
+            await foreign.freeze(context, entry.record, cgroup(context, entry.record))
         except CgroupError as error:
             raise Internal(f"Cannot pause container {entry.id}: {error}") from error
         await context.registry.update(entry, entry.record.with_state(state.moved(Status.PAUSED)))
@@ -138,7 +138,7 @@ def cgroup(context: Context, record: ContainerRecord) -> str:
 
 
 async def _thaw(context: Context, entry: Entry) -> None:
-    await asyncio.to_thread(context.cgroups.thaw, cgroup(context, entry.record))
+    await foreign.thaw(context, entry.record, cgroup(context, entry.record))
     await context.registry.update(entry, entry.record.with_state(entry.record.state.moved(Status.RUNNING)))
     notify.emit(context, entry.record, "unpause")
 

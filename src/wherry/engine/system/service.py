@@ -9,6 +9,8 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
+import msgspec
+
 import wherry
 from wherry.engine.system.host import (
     Host,
@@ -27,9 +29,11 @@ from wherry.engine.system.sources import (
     VolumeSource,
 )
 from wherry.lib.clock import now_ns, rfc3339
+from wherry.runtime.cdi import read_registry
 from wherry.runtime.host import HostFacts
 from wherry.wire.system import (
     ComponentVersion,
+    DeviceInfo,
     DiskUsage,
     FirewallInfo,
     IndexInfo,
@@ -81,6 +85,14 @@ class System:
         counts = self._containers.counts()
         forwarding = ipv4_forwarding()
         complaints = warnings(facts) + ([] if forwarding else ["WARNING: IPv4 forwarding is disabled"])
+        devices = read_registry(settings.cdi_spec_dirs)
+        complaints += [
+            f"CDI: Error associated with spec file {path}: {error}"
+            for path, errors in devices.errors.items()
+            for error in errors
+        ]
+        if settings.seccomp_profile not in ("", "builtin"):
+            complaints.append("WARNING: daemon is not using the default seccomp profile")
         return SystemInfo(
             id=settings.id,
             containers=counts.running + counts.paused + counts.stopped,
@@ -126,13 +138,18 @@ class System:
             name=socket.gethostname(),
             labels=list(settings.labels),
             server_version=settings.version,
-            runtimes={name: RuntimeInfo(path=path) for name, path in settings.runtimes},
+            runtimes={
+                name: RuntimeInfo(path=path, runtime_args=list(arguments) or None)
+                for name, path, arguments in settings.runtimes
+            },
             default_runtime=settings.default_runtime,
             live_restore_enabled=settings.live_restore,
             init_binary=settings.init_binary,
             security_options=self._security_options(),
             default_address_pools=list(settings.address_pools) or None,
             firewall_backend=FirewallInfo(driver=settings.firewall),
+            cdi_spec_dirs=list(settings.cdi_spec_dirs),
+            discovered_devices=[DeviceInfo(source="cdi", id=name) for name in devices.names()] or msgspec.UNSET,
             warnings=complaints or None,
         )
 
@@ -182,9 +199,15 @@ class System:
 
     def _security_options(self) -> list[str]:
         settings = self._settings
-        options = []
+        options = ["name=apparmor"] if settings.apparmor else []
         if settings.seccomp_profile:
             options.append(f"name=seccomp,profile={settings.seccomp_profile}")
+        if settings.selinux:
+            options.append("name=selinux")
+        if settings.user_namespaces:
+            options.append("name=userns")
+        if settings.rootless:
+            options.append("name=rootless")
         if settings.private_cgroup_namespace:
             options.append("name=cgroupns")
         if settings.no_new_privileges:

@@ -27,17 +27,24 @@ class Settings:
     log_drivers: Sequence[str] = ("json-file",)
     network_drivers: Sequence[str] = ("bridge", "host", "null")
     default_runtime: str = "wherry"
-    runtimes: Sequence[tuple[str, str]] = (("wherry", "wherry-oci"),)
-    """Name and program of each."""
+    runtimes: Sequence[tuple[str, str, Sequence[str]]] = (("wherry", "wherry-oci", ()),)
+    """Name, program and arguments of each."""
     storage_driver: str = "overlay2"
     """Docker's name for layers as several lower directories of one overlay mount, which is what ours are. ``overlay``
     is Docker's name for another, long dead, way."""
     cgroup_driver: str = "cgroupfs"
     seccomp_profile: str = "builtin"
     """Empty where system calls are not filtered."""
+    apparmor: bool = False
+    selinux: bool = False
+    user_namespaces: bool = False
+    """Whether containers' users are others on the host."""
+    rootless: bool = False
+    """Whether this daemon is an ordinary user's."""
     private_cgroup_namespace: bool = False
     """Whether containers get a cgroup namespace of their own unless told otherwise."""
     no_new_privileges: bool = False
+    cdi_spec_dirs: Sequence[str] = ()
     live_restore: bool = True
     firewall: str = "nftables"
     insecure_registries: Sequence[str] = ("::1/128", "127.0.0.0/8")

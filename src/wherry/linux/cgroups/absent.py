@@ -83,7 +83,7 @@ def _refuse() -> NoReturn:
 
 
 def usable_cgroups(parent: str) -> Cgroups:
-    """The machine's control groups if we may make ``/parent`` there, else none. Raises CgroupError if none is mounted."""
+    """The machine's control groups if we may make ``/parent`` there, else none. Raises CgroupError without any."""
     cgroups = open_hierarchy()
     if cgroups.rootless and not cgroups.may_make(f"/{parent}"):
         return NoCgroups()

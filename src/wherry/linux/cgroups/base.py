@@ -1,14 +1,18 @@
-"""What every cgroup backend offers, and what the two have in common. Stdlib-light: os, signal, time."""
+"""What every cgroup backend offers, and what they have in common. Stdlib-light: abc, os, time."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import errno
 import os
-import signal
 import time
 
-from wherry.linux.cgroups import files
-from wherry.linux.cgroups.files import CgroupError, check_path
+from wherry.linux import signals
+from wherry.linux.cgroups import files, paths
+from wherry.linux.cgroups.device_rules import merge
+from wherry.linux.cgroups.files import CgroupError, LimitError
+from wherry.linux.cgroups.paths import check_path, first_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,18 +23,24 @@ if TYPE_CHECKING:
 
 KILL_TIMEOUT = 10.0
 REMOVE_TIMEOUT = 2.0
+_ENTER_TRIES = 5
+_ENTER_PAUSE = 0.03
 
 
 class Hierarchy:
     """One mounted cgroup file system."""
 
-    __slots__ = ("controllers", "mountpoint", "unified")
+    __slots__ = ("controllers", "mountpoint", "root", "unified")
 
-    def __init__(self, mountpoint: str, controllers: tuple[str, ...], *, unified: bool = False) -> None:
+    def __init__(
+        self, mountpoint: str, controllers: tuple[str, ...], *, unified: bool = False, root: str = "/"
+    ) -> None:
         self.mountpoint = mountpoint
         self.controllers = controllers
         """As the kernel names them, ``name=systemd`` for a named v1 tree."""
         self.unified = unified
+        self.root = root
+        """Which of its groups is mounted: not the top in a container without a cgroup namespace."""
 
     @property
     def name(self) -> str:
@@ -39,29 +49,54 @@ class Hierarchy:
 
     def at(self, path: str) -> str:
         """The directory of the group ``path``."""
-        return self.mountpoint.rstrip("/") + path
+        return self.mountpoint.rstrip("/") + (paths.line_for(path, self.controllers) if "\n" in path else path)
 
     def __repr__(self) -> str:
         return f"Hierarchy({self.mountpoint!r}, {self.controllers!r}, unified={self.unified})"
 
 
-class Cgroups:
-    """The machine's control groups. ``path`` is always absolute, from the top: ``/wherry/<id>``."""
+class Cgroups(abc.ABC):
+    """The machine's control groups. ``path`` counts from the top: ``/wherry/<id>``, or what ``resolve`` returns."""
 
     version = 0
 
-    def __init__(self, hierarchies: list[Hierarchy]) -> None:
+    def __init__(self, hierarchies: list[Hierarchy], *, rootless: bool = False) -> None:
         self.hierarchies = hierarchies
+        self.rootless = rootless
+        """Whether we are not the machine's root: what has not been delegated to us is done without."""
 
     @property
     def controllers(self) -> frozenset[str]:
         """Every controller that can limit something here, and named v1 hierarchies as ``name=…``."""
         return frozenset(name for hierarchy in self.hierarchies for name in hierarchy.controllers)
 
-    def create(self, path: str) -> None:
+    def validate(self, resources: Mapping[str, Any]) -> None:
+        """Refuse what a configuration must not say, before anything is made. Raises CgroupError in runc's words."""
+        merge(resources.get("devices") or ())
+
+    def resolve(self, cgroups_path: str, container_id: str, resources: Mapping[str, Any] | None = None) -> str:
+        """``linux.cgroupsPath`` as a path for all the other methods; see ``paths``. Raises CgroupError.
+
+        Empty where no path is asked for and we may not make a group of our own (rootless): then the container stays
+        in ours. That is an error if ``resources`` ask for a limit.
+        """
+        path = self._resolve(cgroups_path, container_id)
+        if self.rootless and not cgroups_path and not self.may_make(path):
+            if limit := wanted_limit(resources or {}):
+                raise LimitError(f"cannot set {limit} limit: container could not join or create cgroup")
+            return ""
+        return path
+
+    def create(
+        self,
+        path: str,
+        pid: int | None = None,  # noqa: ARG002  systemd's
+        annotations: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> None:
         """Make the group in every hierarchy, its parents too; one that is there already stays. Raises CgroupError.
 
-        When it fails half-way, the directories made so far are removed again.
+        When it fails half-way, the directories made so far are removed again. systemd needs the process that will
+        live there, and heeds ``annotations`` (``org.systemd.property.…``) of the container; the others do not.
         """
         check_path(path)
         made: list[str] = []
@@ -72,7 +107,8 @@ class Cgroups:
             for directory in reversed(made):
                 with contextlib.suppress(OSError):  # another start may be using a parent already
                     os.rmdir(directory)
-            raise CgroupError(f"unable to create cgroup {path}: {error.strerror}: {error.filename}") from error
+            reason = (error.strerror or str(error)).lower()
+            raise CgroupError(f"mkdir {error.filename}: {reason}") from error
 
     def children(self, path: str) -> list[str]:
         """The groups directly below ``path``, in whichever hierarchy; none if it is gone."""
@@ -87,51 +123,60 @@ class Cgroups:
         """Whether the group is there in any hierarchy."""
         return any(os.path.isdir(hierarchy.at(check_path(path))) for hierarchy in self.hierarchies)
 
+    @abc.abstractmethod
     def apply(self, path: str, resources: Mapping[str, Any]) -> None:
-        """Set limits from an OCI ``linux.resources`` object; what it does not name stays. Raises CgroupError."""
-        raise NotImplementedError
+        """Set limits from an OCI ``linux.resources`` object; what it does not name stays. Raises CgroupError.
+
+        Serves a start and an update alike: limits that depend on each other are written in an order that works.
+        """
 
     def attach(self, path: str, pid: int) -> None:
         """Move the process ``pid`` with all its threads into the group. Raises CgroupError."""
         check_path(path)
         for hierarchy in self.hierarchies:
             try:
-                files.write(f"{hierarchy.at(path)}/cgroup.procs", str(pid))
+                _enter(f"{hierarchy.at(path)}/cgroup.procs", pid)
             except OSError as error:
-                raise CgroupError(f"unable to attach process {pid} to cgroup {path}: {error.strerror}") from error
+                reason = (error.strerror or str(error)).lower()
+                file = f"{hierarchy.at(path)}/cgroup.procs"
+                raise CgroupError(f"failed to write {pid}: write {file}: {reason}") from error
 
+    @abc.abstractmethod
     def attach_self(self, path: str) -> None:
         """Move the calling process, which must be single-threaded, into the group. Raises CgroupError.
 
         On v1 this is much cheaper than ``attach``.
         """
-        raise NotImplementedError
+
+    @abc.abstractmethod
+    def delegate(self, path: str, uid: int) -> None:
+        """Give the group to the root (``uid``) of a container's user namespace, where v2 can. Raises CgroupError."""
 
     def directory(self, path: str, controller: str) -> str:
         """The directory of the group in the hierarchy of ``controller``. Raises CgroupError when nothing offers it."""
         for hierarchy in self.hierarchies:
             if controller in hierarchy.controllers:
                 return hierarchy.at(check_path(path))
-        raise CgroupError(f"the {controller} cgroup controller is not available on this machine")
+        raise LimitError(f"cannot set {controller} limit: container could not join or create cgroup")
 
     def procs(self, path: str) -> list[int]:
         """The ids of all processes in the group and in those below it, ascending; none if it is gone."""
         check_path(path)
         # Every tree: a privileged container can move a process in one of them and leave it in the others.
         groups = (group for hierarchy in self.hierarchies for group in files.walk(hierarchy.at(path)))
-        return sorted({pid for group in groups for pid in files.pids(f"{group}/cgroup.procs")})
+        return sorted({pid for group in groups for pid in files.pids(group)})
 
+    @abc.abstractmethod
     def freeze(self, path: str, *, timeout: float = 5.0) -> None:
         """Stop every process of the group; returns when all stand still. Raises CgroupError."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def thaw(self, path: str, *, timeout: float = 5.0) -> None:
         """Let a frozen group run again. Raises CgroupError."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def frozen(self, path: str) -> bool:
-        """Whether the group is frozen."""
-        raise NotImplementedError
+        """Whether the group itself is frozen, not only because one above it is."""
 
     def kill(self, path: str, *, timeout: float = KILL_TIMEOUT) -> None:
         """SIGKILL everything in the group and below until only zombies are left, which are their parents' business.
@@ -144,7 +189,8 @@ class Cgroups:
         while remaining := [pid for pid in self.procs(path) if not _is_zombie(pid)]:
             self._kill_once(path)
             if time.monotonic() >= deadline:
-                raise CgroupError(f"unable to kill cgroup {path}: still alive: {', '.join(map(str, remaining[:10]))}")
+                alive = ", ".join(map(str, remaining[:10]))
+                raise CgroupError(f"unable to kill cgroup {first_line(path)}: still alive: {alive}")
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
 
@@ -164,20 +210,39 @@ class Cgroups:
         if failures:
             raise CgroupError("; ".join(failures))
 
+    @abc.abstractmethod
     def oom_count(self, path: str) -> int:
         """How many processes of the group the kernel has killed for lack of memory; 0 if it is gone."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def oom_events(self, path: str) -> int:
         """A descriptor that becomes readable when ``oom_count`` may have changed, and when the group goes.
 
         The caller reads it, looks at ``oom_count`` and closes it. Raises CgroupError.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def stats(self, path: str) -> CgroupStats:
         """What the group uses. Raises CgroupError when it is gone."""
-        raise NotImplementedError
+
+    def _resolve(self, cgroups_path: str, container_id: str) -> str:
+        if cgroups_path.startswith("/"):
+            return paths.resolve(cgroups_path, container_id)
+        groups = paths.own_groups(files.read("/proc/self/cgroup"))
+        found = {}
+        for hierarchy in self.hierarchies:
+            name = "" if hierarchy.unified else hierarchy.controllers[0]
+            own = paths.below_mount(groups.get(name, "/"), hierarchy.root)
+            found[name] = paths.resolve(cgroups_path, container_id, self._beside(own))
+        return paths.join_lines(found)
+
+    def _beside(self, own: str) -> str:
+        """Below which group the container's is made, when its path does not say so."""
+        return own
+
+    def may_make(self, path: str) -> bool:
+        """Whether the deepest group above ``path`` that is there is ours to write to."""
+        return all(files.writable_parent(hierarchy.at(path)) for hierarchy in self.hierarchies)
 
     def _make(self, hierarchy: Hierarchy, path: str) -> list[str]:
         return files.make(hierarchy.at(path))
@@ -188,9 +253,34 @@ class Cgroups:
             self.freeze(path, timeout=0.2)
         for pid in self.procs(path):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signals.SIGKILL)
         with contextlib.suppress(CgroupError):
             self.thaw(path)
+
+
+def wanted_limit(resources: Mapping[str, Any]) -> str:
+    """The first controller that ``resources`` would set a limit of; devices, which every spec has, do not count."""
+    names = {"memory": "memory", "cpu": "cpu", "pids": "pids", "blockIO": "blkio", "hugepageLimits": "hugetlb"}
+    names |= {"rdma": "rdma", "network": "net_cls", "unified": "unified"}
+    for key, name in names.items():
+        part = resources.get(key)
+        if any(part.values()) if isinstance(part, dict) else part:
+            return name
+    return ""
+
+
+def _enter(file: str, pid: int) -> None:
+    """The kernel says EINVAL of a process that is only being born."""
+    for _ in range(_ENTER_TRIES):
+        try:
+            files.write(file, str(pid))
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            time.sleep(_ENTER_PAUSE)
+        else:
+            return
+    files.write(file, str(pid))
 
 
 def _is_zombie(pid: int) -> bool:

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+import os
+
 from wherry.linux.cgroups import files
 from wherry.linux.cgroups.base import Cgroups, Hierarchy
 from wherry.linux.cgroups.files import CgroupError
 
 # Super-block options of a v1 mount that are no controllers.
 _FLAGS = frozenset({"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods"})
+_EVERYBODY = 0xFFFFFFFF
 
 
-def open_hierarchy(mountinfo: str = "/proc/self/mountinfo") -> Cgroups:
+def open_hierarchy(mountinfo: str = "/proc/self/mountinfo", *, systemd: bool = False) -> Cgroups:
     """The machine's control groups: v1 when one v1 controller is mounted, else v2.
 
     Both side by side (hybrid) count as v1 and the v2 tree is left alone: it limits nothing, and entering it costs
-    more than all the v1 trees together. Raises CgroupError when no cgroup file system is mounted.
+    more than all the v1 trees together. With ``systemd`` the groups are systemd's units (its cgroup driver). Raises
+    CgroupError when no cgroup file system is mounted, or systemd is asked for and does not run.
     """
     hierarchies = parse_mountinfo(files.read(mountinfo))
+    rootless = is_rootless()
     legacy = [hierarchy for hierarchy in hierarchies if not hierarchy.unified]
     if any(not name.startswith("name=") for hierarchy in legacy for name in hierarchy.controllers):
+        if systemd:
+            from wherry.linux.cgroups.systemd import open_v1  # noqa: PLC0415  for those who ask for it
+
+            return open_v1(legacy, rootless=rootless)
         from wherry.linux.cgroups.v1 import CgroupsV1  # noqa: PLC0415  a shim pays for one backend only
 
-        return CgroupsV1(legacy)
+        return CgroupsV1(legacy, rootless=rootless)
     for hierarchy in hierarchies:
         if hierarchy.unified:
+            offered = files.read_or(f"{hierarchy.mountpoint}/cgroup.controllers").split()
+            tree = Hierarchy(hierarchy.mountpoint, tuple(offered), unified=True, root=hierarchy.root)
+            if systemd:
+                from wherry.linux.cgroups.systemd import open_v2  # noqa: PLC0415
+
+                return open_v2(tree, rootless=rootless)
             from wherry.linux.cgroups.v2 import CgroupsV2  # noqa: PLC0415
 
-            offered = files.read_or(f"{hierarchy.mountpoint}/cgroup.controllers").split()
-            return CgroupsV2(Hierarchy(hierarchy.mountpoint, tuple(offered), unified=True))
+            return CgroupsV2(tree, rootless=rootless)
     raise CgroupError("no cgroup file system is mounted")
+
+
+def is_rootless(uid_map: str = "/proc/self/uid_map") -> bool:
+    """Whether we are an ordinary user, or root of a user namespace alone."""
+    if os.geteuid() != 0:
+        return True
+    first = files.read_or(uid_map).split()
+    return bool(first) and first[:3] != ["0", "0", str(_EVERYBODY)]
 
 
 def parse_mountinfo(text: str) -> list[Hierarchy]:
@@ -45,7 +67,7 @@ def parse_mountinfo(text: str) -> list[Hierarchy]:
         key = ("cgroup2",) if unified else tuple(sorted(controllers))
         if key not in seen and (unified or controllers):
             seen.add(key)
-            found.append(Hierarchy(_unescape(fields[4]), controllers, unified=unified))
+            found.append(Hierarchy(_unescape(fields[4]), controllers, unified=unified, root=_unescape(fields[3])))
     return found
 
 

@@ -1,49 +1,54 @@
-"""The device controller of cgroup v2: an eBPF program of ours on the group. Imports ctypes, os and struct.
+"""The device controller of cgroup v2: an eBPF program of ours on the group. Imports ctypes, errno, os and struct.
 
 The kernel calls the program on every mknod(2) and open(2) of a device node by a process of the group, with
 
     struct bpf_cgroup_dev_ctx { __u32 access_type; __u32 major; __u32 minor; }     access << 16 | type
 
-and lets it pass if the program returns 1. Rules are looked at from the last to the first: the last one that matches
-decides, and if none does the answer is no.
+and lets it pass if the program returns 1. Ours is one block per exception (``device_rules``), then the default.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
+from wherry.linux.cgroups.device_rules import ANY
 from wherry.linux.cgroups.files import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from wherry.linux.cgroups.device_rules import Device, DeviceRules
 
 # <linux/bpf.h>
 _BPF_PROG_LOAD = 5
 _BPF_PROG_ATTACH = 8
 _BPF_PROG_DETACH = 9
+_BPF_PROG_GET_FD_BY_ID = 13
 _BPF_PROG_QUERY = 16
 _PROG_TYPE_CGROUP_DEVICE = 15
 _ATTACH_CGROUP_DEVICE = 6
 _ALLOW_MULTI = 2
+_REPLACE = 4
 _ACCESS = {"m": 1, "r": 2, "w": 4}
 _ALL_ACCESS = 7
-_KINDS = {"b": 1, "c": 2, "u": 2}
+_KINDS = {"b": 1, "c": 2}
 _SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351}
 
 # opcodes
 _LDX_W = 0x61
 _MOV_REG, _MOV_IMM = 0xBF, 0xB7
 _AND_IMM, _RSH_IMM = 0x57, 0x77
-_JNE_IMM, _JNE_REG = 0x55, 0x5D
+_JEQ_IMM, _JNE_IMM, _JNE_REG = 0x15, 0x55, 0x5D
+# The 64-bit jump extends its immediate by the sign; the 32-bit one is there since Linux 5.1 only.
+_JNE32_IMM = 0x56
+_NEGATIVE = 1 << 31
 _EXIT = 0x95
 
 
-def build_filter(rules: Sequence[Mapping[str, Any]]) -> bytes:
-    """The eBPF of OCI device rules. Raises CgroupError for a rule that is none."""
+def build_filter(rules: DeviceRules) -> bytes:
+    """The program."""
     program = [
         _op(_LDX_W, 2, 1, 0),  # r2 = type
         _op(_AND_IMM, 2, immediate=0xFFFF),
@@ -52,62 +57,50 @@ def build_filter(rules: Sequence[Mapping[str, Any]]) -> bytes:
         _op(_LDX_W, 4, 1, 4),  # r4 = major
         _op(_LDX_W, 5, 1, 8),  # r5 = minor
     ]
-    for rule in reversed(rules):
-        block = _rule(rule)
-        program += block
-        if len(block) == 2:
-            break  # it matches everything: the verifier refuses what can never run
-    else:
-        program += _answer(allow=False)
-    return b"".join(program)
+    for device, access in rules.sorted():
+        program += _block(device, access, allow=not rules.allow)
+    return b"".join([*program, *_answer(allow=rules.allow)])
 
 
-def attach_filter(directory: str, rules: Sequence[Mapping[str, Any]]) -> None:
+def attach_filter(directory: str, rules: DeviceRules) -> None:
     """Load the filter and put it on a group in place of the one that is there. Raises CgroupError."""
-    program = build_filter(rules)
     group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    old: list[int] = []
     try:
         old = _attached(group)
-        fd = _load(program)
+        fd = _load(build_filter(rules))
         try:
-            _bpf(_BPF_PROG_ATTACH, struct.pack("=IIII", group, fd, _ATTACH_CGROUP_DEVICE, _ALLOW_MULTI), "attach")
+            replaced = len(old) == 1 and _attach(group, fd, old[0])
+            if not replaced:
+                _attach(group, fd)
         finally:
             os.close(fd)
-        # The new one is in force before the old one goes: at no instant is everything allowed.
-        for number in old:
-            _detach(group, number)
+        # The new one is in force before the old ones go: at no instant is everything allowed.
+        for program in () if replaced else old:
+            _bpf(_BPF_PROG_DETACH, struct.pack("=III", group, program, _ATTACH_CGROUP_DEVICE), "detach")
     finally:
-        os.close(group)
+        for fd in (group, *old):
+            os.close(fd)
 
 
-def _rule(rule: Mapping[str, Any]) -> list[bytes]:
+def _block(device: Device, access: str, *, allow: bool) -> list[bytes]:
     """Conditions that jump over the answer when they do not hold."""
-    kind, access = rule.get("type") or "a", rule.get("access") or "rwm"
-    if kind not in ("a", *_KINDS) or set(access) - set(_ACCESS):
-        raise CgroupError(f"invalid device cgroup rule: {dict(rule)!r}")
-    conditions: list[tuple[bytes, int, int, int]] = []  # code before, opcode, register, immediate
-    if kind != "a":
-        conditions.append((b"", _JNE_IMM, 2, _KINDS[kind]))
-    bits = sum(_ACCESS[letter] for letter in set(access))
-    if bits != _ALL_ACCESS:
-        # What is asked for must be within what the rule names: (access & bits) == access.
-        within = _op(_MOV_REG, 1, 3) + _op(_AND_IMM, 1, immediate=bits)
-        conditions.append((within, _JNE_REG, 1, 3))
-    for register, name in ((4, "major"), (5, "minor")):
-        number = rule.get(name)
-        if kind != "a" and number is not None and number >= 0:
-            conditions.append((b"", _JNE_IMM, register, number))
-    answer = _answer(allow=bool(rule.get("allow")))
-    block: list[bytes] = []
-    remaining = sum(1 + len(before) // 8 for before, *_ in conditions) + len(answer)
-    for before, code, register, operand in conditions:
-        remaining -= 1 + len(before) // 8
-        block += [before[at : at + 8] for at in range(0, len(before), 8)]
-        if code == _JNE_REG:
-            block.append(_op(code, register, operand, remaining))
-        else:
-            block.append(_op(code, register, 0, remaining, operand))
-    return block + answer
+    kind, major, minor = device
+    bits = sum(_ACCESS[mode] for mode in access)
+    # Code that ends in a jump, whose offset is still to be known.
+    conditions: list[tuple[list[bytes], int, int, int, int]] = [([], _JNE_IMM, 2, 0, _KINDS[kind])]
+    masked = [_op(_MOV_REG, 1, 3), _op(_AND_IMM, 1, immediate=bits)]
+    if not allow:
+        conditions.append((masked, _JEQ_IMM, 1, 0, 0))  # nothing asked for is denied
+    elif bits != _ALL_ACCESS:
+        conditions.append((masked, _JNE_REG, 1, 3, 0))  # something asked for is not allowed
+    for register, number in ((4, major), (5, minor)):
+        if number != ANY:
+            conditions.append(([], _JNE_IMM if number < _NEGATIVE else _JNE32_IMM, register, 0, number))
+    block = _answer(allow=allow)
+    for before, code, target, source, immediate in reversed(conditions):
+        block = [*before, _op(code, target, source, len(block), immediate), *block]
+    return block
 
 
 def _answer(*, allow: bool) -> list[bytes]:
@@ -115,7 +108,7 @@ def _answer(*, allow: bool) -> list[bytes]:
 
 
 def _op(code: int, target: int = 0, source: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
-    return struct.pack("=BBhi", code, source << 4 | target, offset, immediate)
+    return struct.pack("=BBhI", code, source << 4 | target, offset, immediate)
 
 
 def _load(program: bytes) -> int:
@@ -124,27 +117,61 @@ def _load(program: bytes) -> int:
     attributes = struct.pack(
         "=IIQQ", _PROG_TYPE_CGROUP_DEVICE, len(program) // 8, ctypes.addressof(code), ctypes.addressof(licence)
     )
-    return _bpf(_BPF_PROG_LOAD, attributes.ljust(128, b"\0"), "load")
+    try:
+        return _bpf(_BPF_PROG_LOAD, attributes, "load")
+    except _BpfError as error:
+        if error.number != errno.EPERM or not _raise_memory_lock():
+            raise
+        return _bpf(_BPF_PROG_LOAD, attributes, "load")
+
+
+def _raise_memory_lock() -> bool:
+    """Before Linux 5.11 a program counts as locked memory, of which a process may have little."""
+    import resource  # noqa: PLC0415  needed on old kernels alone
+
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _attached(group: int) -> list[int]:
-    """The ids of the device filters on a group."""
-    ids = (ctypes.c_uint32 * 64)()
+    """Descriptors of the device filters on a group; without those that a security module keeps to itself."""
+    ids = (ctypes.c_uint32 * 64)()  # more do not fit on a group
     attributes = ctypes.create_string_buffer(
         struct.pack("=IIIIQI", group, _ATTACH_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), len(ids)), 128
     )
     _bpf_buffer(_BPF_PROG_QUERY, attributes, "query")
     count = struct.unpack_from("=I", attributes.raw, 24)[0]
-    return list(ids[:count])
+    found: list[int] = []
+    for number in ids[:count]:
+        try:
+            found.append(_bpf(_BPF_PROG_GET_FD_BY_ID, struct.pack("=I", number), "get"))
+        except _BpfError as error:
+            if error.number not in (errno.EPERM, errno.EACCES, errno.ENOENT):
+                for fd in found:
+                    os.close(fd)
+                raise
+    return found
 
 
-def _detach(group: int, number: int) -> None:
-    get_fd_by_id = 13
-    fd = _bpf(get_fd_by_id, struct.pack("=I", number).ljust(128, b"\0"), "get")
+def _attach(group: int, program: int, replaces: int = -1) -> bool:
+    """False when the kernel (before 5.6) cannot replace."""
+    flags, other = (_ALLOW_MULTI, 0) if replaces < 0 else (_ALLOW_MULTI | _REPLACE, replaces)
     try:
-        _bpf(_BPF_PROG_DETACH, struct.pack("=III", group, fd, _ATTACH_CGROUP_DEVICE), "detach")
-    finally:
-        os.close(fd)
+        _bpf(_BPF_PROG_ATTACH, struct.pack("=IIIII", group, program, _ATTACH_CGROUP_DEVICE, flags, other), "attach")
+    except _BpfError as error:
+        if replaces < 0 or error.number != errno.EINVAL:
+            raise
+        return False
+    return True
+
+
+class _BpfError(CgroupError):
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(f"failed to call BPF_PROG_{what.upper()} (BPF_CGROUP_DEVICE): {os.strerror(number).lower()}")
+        self.number = number
 
 
 def _bpf(command: int, attributes: bytes, what: str) -> int:
@@ -158,5 +185,5 @@ def _bpf_buffer(command: int, attributes: ctypes.Array[ctypes.c_char], what: str
     libc = ctypes.CDLL(None, use_errno=True)
     result: int = libc.syscall(number, command, attributes, len(attributes))
     if result < 0:
-        raise CgroupError(f"device cgroup: bpf {what}: {os.strerror(ctypes.get_errno())}")
+        raise _BpfError(what, ctypes.get_errno())
     return result

@@ -13,20 +13,29 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE = 1 << 20
 _RACES = 8
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EOPNOTSUPP)
 
 
 class CgroupError(Exception):
     """The kernel refused, or does not offer, what was asked of a cgroup."""
 
+    step = "unable to apply cgroup configuration"
+    """What runc says before the message when it happens at a container's start."""
 
-def check_path(path: str) -> str:
-    """``path`` unless it could leave its hierarchy or break a kernel file. Raises CgroupError."""
-    parts = path.split("/")
-    if not path.startswith("/") or len(parts) < 2 or not all(parts[1:]):
-        raise CgroupError(f"invalid cgroup path {path!r}: it must be absolute, not the root")
-    if any(part in (".", "..") or len(part) > 255 for part in parts) or any(ord(char) < 0x20 for char in path):
-        raise CgroupError(f"invalid cgroup path {path!r}: relative, overlong or unprintable component")
-    return path
+
+class LimitError(CgroupError):
+    """A limit of the kind that runc sets after the container's process has entered its group."""
+
+    step = "error setting cgroup config for procHooks process"
+
+
+def refusal(path: str, value: str, error: OSError) -> str:
+    """What runc says of a file that could not be written."""
+    reason = (error.strerror or str(error)).lower()
+    if error.errno == errno.ENOENT:
+        return f"openat2 {path}: {reason}"
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'failed to write "{quoted}": write {path}: {reason}'
 
 
 def read(path: str) -> str:
@@ -48,7 +57,7 @@ def read_or(path: str, default: str = "") -> str:
     try:
         return read(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EOPNOTSUPP):
+        if error.errno in _GONE:
             return default
         raise
 
@@ -80,6 +89,14 @@ def make(path: str) -> list[str]:
     raise OSError(errno.EAGAIN, "its parents keep vanishing", path)
 
 
+def writable_parent(path: str) -> bool:
+    """Whether groups can be made, and processes put into them, in the deepest group above ``path`` that is there."""
+    parent = os.path.dirname(path)
+    while not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    return all(os.access(name, os.W_OK, effective_ids=True) for name in (parent, f"{parent}/cgroup.procs"))
+
+
 def walk(path: str) -> Iterator[str]:
     """A group and every group below it, parents first; nothing if it is not there.
 
@@ -98,9 +115,15 @@ def walk(path: str) -> Iterator[str]:
             continue
 
 
-def pids(file: str) -> list[int]:
-    """The process ids that a ``cgroup.procs`` file lists; 0 (outside our pid namespace) is left out."""
-    return [int(pid) for pid in read_or(file).split() if pid != "0"]
+def pids(group: str) -> list[int]:
+    """The processes of a group, of a threaded one the threads; 0 (outside our pid namespace) is left out."""
+    try:
+        text = read(f"{group}/cgroup.procs")
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        text = read_or(f"{group}/cgroup.threads") if error.errno == errno.EOPNOTSUPP else ""
+    return [int(pid) for pid in text.split() if pid != "0"]
 
 
 def remove_tree(path: str, deadline: float) -> None:
@@ -133,5 +156,5 @@ def _rmdir(path: str) -> None:
 
 
 def _holders(path: str) -> str:
-    found = sorted({pid for group in walk(path) for pid in pids(f"{group}/cgroup.procs")})
+    found = sorted({pid for group in walk(path) for pid in pids(group)})
     return f" (still in it: {', '.join(map(str, found[:10]))})" if found else ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 VERSION = "1.2.0"
 
 _CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
 _MASKED = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
-    *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi"),
-    *("/sys/firmware", "/sys/devices/virtual/powercap"),
+    *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"),
+    "/sys/devices/virtual/powercap",
 )
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _MOUNTS = (
@@ -22,7 +26,7 @@ _MOUNTS = (
 )
 
 
-def default_spec() -> dict[str, object]:
+def default_spec() -> dict[str, Any]:
     """A configuration to start from."""
     sets = ("bounding", "effective", "permitted")
     return {
@@ -55,3 +59,29 @@ def default_spec() -> dict[str, object]:
             "readonlyPaths": list(_READ_ONLY),
         },
     }
+
+
+def rootless_spec(uid: int, gid: int) -> dict[str, Any]:
+    """The same for an ordinary user: root inside is that user, the network is the host's, limits are nobody's."""
+    spec = default_spec()
+    spec["mounts"] = [_rootless_mount(mount) for mount in spec["mounts"]]
+    linux = spec["linux"]
+    kept = [space for space in linux["namespaces"] if space["type"] != "network"]
+    linux["namespaces"] = [*kept, {"type": "user"}]
+    del linux["resources"]
+    spec["linux"] = {
+        "uidMappings": [{"containerID": 0, "hostID": uid, "size": 1}],
+        "gidMappings": [{"containerID": 0, "hostID": gid, "size": 1}],
+        **linux,
+    }
+    return spec
+
+
+def _rootless_mount(mount: dict[str, Any]) -> dict[str, Any]:
+    if mount["destination"] == "/sys":
+        # sysfs shows the network namespace, and only its owner may mount it.
+        options = ["rbind", "nosuid", "noexec", "nodev", "ro"]
+        return {"destination": "/sys", "type": "none", "source": "/sys", "options": options}
+    if "options" not in mount:
+        return mount
+    return {**mount, "options": [option for option in mount["options"] if option[:4] not in ("uid=", "gid=")]}

@@ -122,7 +122,7 @@ def _host_config(options: Parsed, *, binds: list[str], bindings: dict[str, list[
         "LogConfig": {"Type": options["log-driver"], "Config": _log_options(options)},
         "NetworkMode": networks[0]["name"] if networks else "default",
         "PortBindings": bindings,
-        "RestartPolicy": _restart(options["restart"]),
+        "RestartPolicy": restart_policy(options["restart"]),
         "AutoRemove": options["rm"],
         "VolumeDriver": options["volume-driver"],
         "VolumesFrom": options["volumes-from"] or None,
@@ -203,7 +203,8 @@ def _resources(options: Parsed, devices: list[dict[str, str]], requests: list[di
     return resources
 
 
-def _restart(policy: str) -> dict[str, Any]:
+def restart_policy(policy: str) -> dict[str, Any]:
+    """``on-failure:3`` as the API has it. Raises ``ValueError``."""
     name, found, count = policy.partition(":")
     if found and not name:
         raise ValueError("invalid restart policy format: no policy provided before colon")

@@ -1,0 +1,93 @@
+"""What a parent hands the child that it forks for a container's process, and the messages between the two.
+
+    child → parent                                          parent → child
+    ─────────────────────────────────────────────────────   ────────────────────────────────────────────────
+                                                            bundle + [stdio]   only to a child forked ahead
+    "P" + [pidfd]     a user namespace: whom it has forked
+                                                            "G"   the cgroup has its limits, enter it
+    "H"               the runtime's hooks, now              "G"   they have run
+    "T" + [master]    the terminal it has opened
+    "S" + number      the descriptor of a seccomp listener
+    "R"               the program comes next
+    {"code", …}       it failed, see ``init_errors``; last
+    end of file       after "R": the program runs, or waits at the gate; before: the child was killed
+
+The child speaks first, unless it was forked ahead.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wherry.linux import sockets
+from wherry.linux.cgroups import CgroupError
+from wherry.runtime.init_errors import StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wherry.linux.cgroups.base import Cgroups
+    from wherry.runtime.init_program import Program
+
+GO = b"G"
+PROCESS = b"P"
+HOOKS = b"H"
+TERMINAL = b"T"
+LISTENER = b"S"
+
+
+class Plan:
+    """What the parent hands its child."""
+
+    def __init__(self, bundle: str, request: dict[str, Any], cgroups: Cgroups | None) -> None:
+        self.bundle = bundle
+        self.request = request
+        """launch.json."""
+        self.cgroups = cgroups
+        self.cgroup_path = ""
+        """The group to enter; empty for none."""
+        self.container = -1
+        """Exec: a pidfd of the container's first process."""
+        self.oom_score_adj: int | None = None
+        """Exec: the container's."""
+        self.spec: dict[str, Any] | None = None
+        """config.json; None is the bundle's."""
+        self.seccomp: bytes | None = None
+        """The filter; None is the bundle's."""
+        self.keep = 0
+        """How many descriptors from 3 on the program is to have."""
+        self.gate = -1
+        """A listening SOCK_SEQPACKET socket, at which ``start`` will knock; -1: the program runs at once."""
+        self.no_pivot = False
+        self.state: dict[str, Any] = {}
+        """For hooks, but for ``pid``."""
+
+    @property
+    def in_user_namespace(self) -> bool:
+        """Whether the child forks another inside a user namespace."""
+        return self.container < 0 and bool(self.request.get("user_namespace"))
+
+
+def open_terminal(plan: Plan, channel: sockets.Socket, program: Program, root: int) -> int:
+    """Open the program's terminal on the devpts below ``root`` and send the parent its end; ours. Raises StartError."""
+    stdio = plan.request["stdio"]
+    master, replica = program.open_terminal(root, stdio["height"], stdio["width"])
+    sockets.send_fds(channel, TERMINAL, [master])
+    os.close(master)
+    return replica
+
+
+def wait_for_go(channel: sockets.Socket) -> None:
+    """Wait for the parent's word; without it there is nothing more to do."""
+    if channel.recv(1) != GO:
+        os._exit(1)  # the parent has given up, and says why
+
+
+def enter_cgroup(plan: Plan) -> None:
+    """Move into the plan's group, if there is one. Raises StartError."""
+    if plan.cgroups is not None and plan.cgroup_path:
+        try:
+            plan.cgroups.attach_self(plan.cgroup_path)
+        except CgroupError as error:
+            raise StartError(str(error)) from error

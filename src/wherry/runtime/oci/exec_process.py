@@ -1,0 +1,60 @@
+"""The process of an exec that the command line describes: the container's own, changed. Pure."""
+
+from __future__ import annotations
+
+from wherry.runtime.oci.errors import Failure
+from wherry.runtime.oci.log import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wherry.runtime.oci.arguments import Options
+
+    Json = dict[str, Any]
+
+_ADDED_TO = ("bounding", "effective", "permitted", "ambient")
+
+
+def of_flags(base: Json, options: Options, arguments: list[str]) -> Json:
+    """``base`` is the container's ``process``; it stays as it is. Raises Failure."""
+    if not arguments:
+        raise Failure("process args cannot be empty")
+    process = {**base, "args": arguments, "terminal": options.flag("tty")}
+    for name, key in (("cwd", "cwd"), ("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
+        if text := options.text(name):
+            process[key] = text
+    if names := options.texts("cap"):
+        given = base.get("capabilities") or {}
+        added = {key: [*(given.get(key) or ()), *names] for key in _ADDED_TO}
+        process["capabilities"] = {**given, **added}
+    process["env"] = [*(base.get("env") or ()), *options.texts("env")]
+    if options.given("no-new-privs"):
+        process["noNewPrivileges"] = options.flag("no-new-privs")
+    process["user"] = _user(base.get("user") or {}, options)
+    return process
+
+
+def _user(base: Json, options: Options) -> Json:
+    user = dict(base)
+    if text := options.text("user"):
+        uid, colon, gid = text.partition(":")
+        if colon:
+            user["gid"] = _id(gid, "gid")
+        user["uid"] = _id(uid, "uid")
+    groups = list(user.get("additionalGids") or ())
+    for number in options.numbers("additional-gids"):
+        if number < 0:
+            raise Failure(f"additional-gids must be a positive number {number}")
+        groups.append(number)
+    if groups:
+        user["additionalGids"] = groups
+    return user
+
+
+def _id(text: str, name: str) -> int:
+    try:
+        return int(text) & 0xFFFFFFFF if text.strip() == text and text.isascii() else int("")
+    except ValueError:
+        reason = f"strconv.Atoi: parsing {quote(text)}: invalid syntax"
+        raise Failure(f"parsing {text} as int for {name} failed: {reason}") from None
