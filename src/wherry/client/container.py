@@ -51,6 +51,11 @@ def kill(client: Client, name: str, signal: str = "") -> None:
     client.call("POST", path_of(name, "/kill"), {"signal": signal} if signal else None)
 
 
+def update(client: Client, name: str, body: object) -> Mapping[str, Any]:
+    """Change its limits and its restart policy; the answer has Warnings."""
+    return client.json_object("POST", path_of(name, "/update"), None, body)
+
+
 def act(client: Client, name: str, verb: str) -> None:
     """Pause or unpause."""
     client.call("POST", path_of(name, f"/{verb}"))

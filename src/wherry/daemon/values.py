@@ -30,11 +30,9 @@ def ulimits(given: Sequence[str] | Mapping[str, Any]) -> tuple[Ulimit, ...]:
 
 
 def _from_flag(text: str) -> Ulimit:
-    name, equals, limits = text.partition("=")
+    name, _, limits = text.partition("=")
     soft, colon, hard = limits.partition(":")
     try:
-        if not equals:
-            raise ValueError
         return _checked(Ulimit(name=name, soft=int(soft), hard=int(hard) if colon else int(soft)))
     except ValueError:
         raise InvalidArgument(f"invalid ulimit argument: {text}") from None

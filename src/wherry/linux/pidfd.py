@@ -73,3 +73,24 @@ def get_fd(process: int, number: int) -> int:
     Needs the right to trace that process. Raises OSError: EBADF if it has no such descriptor.
     """
     return check(_pidfd_getfd(process, number, 0), "pidfd_getfd", number)
+
+
+def shown_by_proc(fd: int) -> int:
+    """The number that /proc has for the process behind a pidfd, in whichever pid namespace the caller is; -1: ended."""
+    info = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for line in os.read(info, 4096).splitlines():
+            if line.startswith(b"Pid:"):
+                return int(line[4:])
+    finally:
+        os.close(info)
+    return -1
+
+
+def number_of(pid: int) -> int:
+    """The number that /proc has for the caller's ``pid``: another one when /proc shows an outer pid namespace."""
+    fd = os.pidfd_open(pid)
+    try:
+        return shown_by_proc(fd)
+    finally:
+        os.close(fd)

@@ -210,13 +210,7 @@ def _check_edits(edits: ContainerEdits) -> None:
     for text in edits.env:
         if text.find("=") <= 0:
             raise CdiError(f'invalid container edits: invalid environment variable "{text}"')
-    for node in edits.device_nodes:
-        if not node.path:
-            raise CdiError("invalid (empty) device path")
-        if node.type not in ("", "b", "c", "u", "p"):
-            raise CdiError(f'device "{node.path}": invalid type "{node.type}"')
-        if set(node.permissions) - set("rwm"):
-            raise CdiError(f'device "{node.path}": invalid permissions "{node.permissions}"')
+    _check_nodes(edits)
     for hook in edits.hooks:
         if hook.hook_name not in HOOKS:
             raise CdiError(f'invalid hook name "{hook.hook_name}"')
@@ -228,6 +222,16 @@ def _check_edits(edits: ContainerEdits) -> None:
     rdt = edits.intel_rdt
     if rdt is not None and (rdt.clos_id in (".", "..") or len(rdt.clos_id) >= 4096 or set("/\n") & set(rdt.clos_id)):
         raise CdiError("invalid ClosID")
+
+
+def _check_nodes(edits: ContainerEdits) -> None:
+    for node in edits.device_nodes:
+        if not node.path:
+            raise CdiError("invalid (empty) device path")
+        if node.type not in ("", "b", "c", "u", "p"):
+            raise CdiError(f'device "{node.path}": invalid type "{node.type}"')
+        if set(node.permissions) - set("rwm"):
+            raise CdiError(f'device "{node.path}": invalid permissions "{node.permissions}"')
 
 
 def _required_version(specification: Specification) -> str:

@@ -82,7 +82,6 @@ def apply_edits(spec: dict[str, Any], edits: Sequence[ContainerEdits], keep: Col
     A mount of the user's at one of the paths ``keep`` wins over the specification's. Looks the host's devices up.
     Raises EditError.
     """
-    groups: list[int] = []
     for part in edits:
         for text in part.env:
             _set_environment(spec["process"], text)
@@ -95,11 +94,10 @@ def apply_edits(spec: dict[str, Any], edits: Sequence[ContainerEdits], keep: Col
             spec.setdefault("hooks", {}).setdefault(hook.hook_name, []).append(_hook(hook))
         if part.intel_rdt is not None:
             spec["linux"]["intelRdt"] = _without_defaults(part.intel_rdt)
-        groups += [group for group in part.additional_gids if group and group not in groups]
     if any(part.mounts for part in edits):
         # By depth, so that no mount is hidden by a later one of its parent; otherwise as they came.
         spec["mounts"].sort(key=lambda mount: posixpath.normpath(mount["destination"]).count("/"))
-    return groups
+    return [group for group in dict.fromkeys(group for part in edits for group in part.additional_gids) if group]
 
 
 def _set_environment(process: dict[str, Any], text: str) -> None:
@@ -112,9 +110,8 @@ def _add_device(linux: dict[str, Any], node: DeviceNode) -> None:
     if not kind or (not major and kind != "p"):
         kind, major, minor = _of_host(node)
     device: dict[str, Any] = {"path": node.path, "type": kind, "major": major, "minor": minor}
-    for name, value in (("fileMode", node.file_mode), ("uid", node.uid), ("gid", node.gid)):
-        if value is not None:
-            device[name] = value
+    given = {"fileMode": node.file_mode, "uid": node.uid, "gid": node.gid}
+    device |= {name: value for name, value in given.items() if value is not None}
     others = [other for other in linux.get("devices") or () if other["path"] != node.path]
     linux["devices"] = [*others, device]
     if kind in ("b", "c"):

@@ -115,7 +115,7 @@ class ForeignStarter(Starter):
         _leave_host(self._bundle)
         layers = self._request["root"]
         user = init_userns.of_spec(linux) if layers["idmap"] else -1
-        root = init_layers.mount_root(layers, f"{self._bundle}/rootfs", user_namespace=user)
+        root = init_layers.mount_overlay(layers, f"{self._bundle}/rootfs", user_namespace=user)
         complete_process(spec["process"], self._request, root)
         make_directory(spec["process"]["cwd"], root, root_of(linux))
         os.close(root)

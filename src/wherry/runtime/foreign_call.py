@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import process, signals
-from wherry.linux.syscalls import encode
+from wherry.linux import process, signals, sockets
+from wherry.linux.syscalls import close_from, encode
 from wherry.runtime import compact_json
 from wherry.runtime.bundle_files import read_file
 from wherry.runtime.init_errors import StartError, from_errno, reason
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _LARGEST = 65536
 _UMASK = 0o022
+_REPORT = 3
 _MISSING = "executable file not found"
 _HINT = (
     ": Are you trying to mount a directory onto a file (or vice-versa)? "
@@ -125,7 +126,8 @@ def _become(words: list[str], stdio: tuple[int, ...], prepare: Callable[[], None
         os.umask(_UMASK)
         if prepare is not None:
             prepare()
-        os.write(report, _execute(words, stdio).encode())
+        report = _keep_only(stdio, report)
+        os.write(report, _execute(words).encode())
     except StartError as error:
         os.write(report, error.encode())
     except OSError as error:
@@ -136,15 +138,22 @@ def _become(words: list[str], stdio: tuple[int, ...], prepare: Callable[[], None
         os._exit(1)
 
 
-def _execute(words: list[str], stdio: tuple[int, ...]) -> str:
+def _keep_only(stdio: tuple[int, ...], report: int) -> int:
+    """Nothing is open but the standard descriptors and the report, which gets another number."""
+    given = stdio or (os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC),) * 3
+    # A shim has its standard descriptors open, so that none of these has one of their numbers.
+    for number, fd in enumerate(given):
+        os.dup2(fd, number)
+    sockets.arrange([report], _REPORT)
+    close_from(_REPORT + 1)
+    return _REPORT
+
+
+def _execute(words: list[str]) -> str:
     """Why it could not be."""
     program = words[0]
     if "/" not in program:
         return f'exec: "{program}": {_MISSING} in $PATH'
-    given = stdio or (os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC),) * 3
-    # All others are close-on-exec. A shim has its standard ones open, so that none of these has one of their numbers.
-    for number, fd in enumerate(given):
-        os.dup2(fd, number)
     process.default_signals()
     try:
         os.execve(encode(program), [encode(word) for word in words], _ENVIRONMENT)  # noqa: S606  the administrator's own

@@ -8,6 +8,7 @@ runtimes.words("runc")      ("/usr/sbin/runc", "--root", "<exec-root>/runtimes/r
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class Known:
 class Runtimes:
     """See the module. Raises InvalidArgument for a default that is none of them."""
 
-    def __init__(self, configured: Mapping[str, Known], *, default: str = OWN, root: Path, search: str = _PATH) -> None:
+    def __init__(self, configured: Mapping[str, Known], *, default: str = OWN, root: Path, search: str = "") -> None:
+        search = search or _search()
         found = {name: Known(name) for name in _OFFERED if shutil.which(name, path=search)}
         if "runc" in found:
             found[_SHIM] = Known("runc")
@@ -70,10 +72,18 @@ class Runtimes:
         return (path, *known.arguments, "--root", str(self._root / name))
 
 
+def _search() -> str:
+    """The daemon's own PATH, and behind it where such programs usually are."""
+    return f"{os.environ.get('PATH', '')}:{_PATH}"
+
+
 def find_init() -> str:
-    """The program for ``--init``: Docker's, which is tini. Raises InvalidArgument in dockerd's words."""
-    for name in ("docker-init", "tini-static", "tini"):
-        if path := shutil.which(name, path=_PATH):
+    """The program for ``--init``: Docker's, which is tini, linked statically to run in any image.
+
+    Raises InvalidArgument in dockerd's words.
+    """
+    for name in ("docker-init", "tini-static"):
+        if path := shutil.which(name, path=_search()):
             return path
     raise InvalidArgument(
         'exec: "docker-init": executable file not found in $PATH: another runtime than wherry needs it for --init '

@@ -35,7 +35,9 @@ class Container:
         self._program = program
         self._own = Namespaces(self._linux)
         self._user = init_userns.of_spec(self._linux)
-        self._root = Root(spec, plan.cgroups, user_namespace=self._user >= 0)
+        bundle = plan.state.get("bundle") or plan.bundle
+        self._root = Root(spec, plan.cgroups, user_namespace=self._user >= 0, bundle=bundle)
+        self._root.cgroup_path = plan.cgroup_path
 
     def run(self) -> None:
         """The order of things. Returns never; raises StartError up to the moment that the program replaces us."""
@@ -77,7 +79,7 @@ class Container:
         self._root.clone_sources(self._mapped_by)
         with Step("making the mount tree a slave of the host's"):
             init_layers.detach_from_host()
-        self._root.fd = init_layers.mount_root(self._plan.request["root"], self._rootfs())
+        self._root.fd = self._mount_root()
         self._program.protect()
 
     def _isolate_as_user(self) -> None:
@@ -90,8 +92,7 @@ class Container:
             with Step("creating namespaces"):
                 namespaces.unshare(namespaces.CLONE_NEWNS)
                 init_layers.detach_from_host()
-            layers = self._plan.request["root"]
-            lifted = init_layers.lift(init_layers.mount_root(layers, self._rootfs(), user_namespace=self._user))
+            lifted = init_layers.lift(self._mount_root())
             self._program.protect()
         # 2. The user namespace, and all others, which its root then owns.
         init_userns.enter(self._user)
@@ -109,13 +110,16 @@ class Container:
             self._root.fd = lifted
             return
         self._root.clone_sources(self._mapped_by)
-        self._root.fd = init_layers.mount_root(self._plan.request["root"], self._rootfs())
+        self._root.fd = self._mount_root()
         self._program.protect()
 
-    def _rootfs(self) -> str:
-        """Where the root is mounted: an overlay in the bundle, a directory on itself."""
+    def _mount_root(self) -> int:
+        """An overlay in the bundle, or a directory on itself; a descriptor of it."""
         layers = self._plan.request["root"]
-        return f"{self._plan.bundle}/rootfs" if layers["upper"] else str(layers["lower"][0])
+        if layers["upper"]:
+            return init_layers.mount_overlay(layers, f"{self._plan.bundle}/rootfs", user_namespace=self._user)
+        dependent = "slave" in self._linux.get("rootfsPropagation", "")
+        return init_layers.mount_directory(layers["lower"][0], private=not dependent)
 
     def _mapped_by(self, mappings: Mappings | None) -> int:
         """A user namespace for an idmapped mount, by its maps (uids and gids); None are the container's own."""

@@ -23,21 +23,32 @@ def detach_from_host() -> None:
     mounts.mount(None, "/", None, MS_SLAVE | MS_REC)
 
 
-def mount_root(layers: dict[str, Any], target: str, *, user_namespace: int = -1) -> int:
+def mount_overlay(layers: dict[str, Any], target: str, *, user_namespace: int = -1) -> int:
     """Mount ``layers`` (``lower``, ``upper``, ``work``) on the directory ``target``; a descriptor of the mount.
 
-    Without an ``upper`` it is the one lower directory itself. With ``idmap`` among the layers their files show the ids
-    that ``user_namespace`` (a descriptor) maps them to. Raises StartError.
+    With ``idmap`` among the layers their files show the ids that ``user_namespace`` (a descriptor) maps them to. Raises
+    StartError.
     """
     with Step("error preparing rootfs: mount"):
-        if not layers["upper"]:
-            return _bind(layers["lower"][0], target)
         os.makedirs(target, mode=0o700, exist_ok=True)
         if layers.get("idmap") and user_namespace >= 0:
             _mount_mapped(layers, target, user_namespace)
         else:
             _mount_overlay(layers, target)
         return os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def mount_directory(directory: str, *, private: bool) -> int:
+    """Make ``directory`` a mount of its own, on itself; a descriptor of it. Raises StartError.
+
+    ``private`` unless it is to go on receiving what is mounted below its place on the host.
+    """
+    with Step("error preparing rootfs: mount"):
+        mounts.mount(directory, directory, None, MS_BIND | MS_REC)
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if private:
+            mounts.mount_setattr(fd, propagation=MS_PRIVATE)
+        return fd
 
 
 def lift(root: int) -> int:
@@ -62,16 +73,6 @@ def overlay_options(lower: list[str], upper: str, work: str) -> str:
     options = "lowerdir={},upperdir={},workdir={}".format(*names)
     # Only the first user namespace's root has the trusted.* attributes that overlayfs keeps its notes in.
     return f"userxattr,{options}" if namespaces.IN_USER_NAMESPACE else options
-
-
-def _bind(source: str, target: str) -> int:
-    """``source`` as a mount of its own at ``target``, which may be the same directory."""
-    os.makedirs(target, mode=0o700, exist_ok=True)
-    mounts.mount(source, target, None, MS_BIND | MS_REC)
-    fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    # pivot_root(2) refuses a root whose parent mount is shared; this one is private, and so is what it covers.
-    mounts.mount_setattr(fd, propagation=MS_PRIVATE)
-    return fd
 
 
 def _mount_overlay(layers: dict[str, Any], target: str) -> None:

@@ -25,11 +25,10 @@ def mount_cgroups(root: int, mount: Mount, cgroups: Cgroups | None, path: str, *
     """
     target, _ = open_target(root, mount, directory=True)
     try:
-        if cgroups is None or not path:
+        hierarchies = cgroups.hierarchies if cgroups is not None and path else []
+        if not hierarchies:
             _mount_without(target, mount, own_namespace=own_namespace)
-            return
-        hierarchies = cgroups.hierarchies
-        if len(hierarchies) == 1 and hierarchies[0].unified:
+        elif len(hierarchies) == 1 and hierarchies[0].unified:
             _attach(hierarchies[0].at(path) if own_namespace else hierarchies[0].mountpoint, target, mount)
         else:
             _mount_each(target, mount, hierarchies, path)

@@ -8,7 +8,7 @@ import stat
 
 from wherry.linux import filesystem, mounts
 from wherry.linux.mounts import MS_BIND, MS_RDONLY, MS_REC
-from wherry.runtime.init_errors import from_errno
+from wherry.runtime.init_errors import Step, from_errno
 from wherry.runtime.init_mount_copy import copy_directory
 from wherry.runtime.init_mount_options import filesystem_options, mount_data
 from wherry.runtime.init_mount_sources import dress
@@ -56,14 +56,14 @@ def put_down(root: int, mount: Mount, tree: int, *, covers: bool = False) -> Non
     directory = stat.S_ISDIR(os.fstat(tree).st_mode)
     target, found = open_target(root, mount, directory=directory, source=-1 if covers else tree)
     try:
-        if stat.S_ISDIR(os.fstat(target).st_mode) != directory:
-            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))  # move_mount(2) says EINVAL, mount(2) this
         if covers and found and mount.fstype == "tmpfs" and not _has(mount, "mode"):
             _change_mode(tree, stat.S_IMODE(os.fstat(target).st_mode))
         mounts.move_mount(tree, target)
         # Attached to something shared it has become that too.
         _propagate(tree, mount)
     except OSError as error:
+        if stat.S_ISDIR(os.fstat(target).st_mode) != directory:
+            error.errno = errno.ENOTDIR  # as mount(2) says; move_mount(2) says EINVAL
         raise _explained(mount, target, "", error) from error
     finally:
         os.close(target)
@@ -104,7 +104,8 @@ def _make_detached(target: int, mount: Mount, further: list[str], label: str, *,
     keep = False
     try:
         if mount.copy_up:
-            copy_directory(target, tree, mode=not _has(mount, "mode"))
+            with Step(f"{mount.title}: tmpcopyup: failed to copy {mount.destination}"):
+                copy_directory(target, tree, mode=not _has(mount, "mode"))
         mounts.move_mount(tree, target)
         _propagate(tree, mount)
         keep = late

@@ -138,8 +138,6 @@ def _map(mount: Mount, tree: int, userns_fd_of: NamespaceOf) -> None:
             hint = "maybe the filesystem used doesn't support idmap mounts on this kernel?"
             raise type(failed)(f"{failed} ({hint})", code=failed.code) from error
         raise failed from error
-    finally:
-        os.close(namespace)
 
 
 def _registered(kind: int, number: int) -> str:

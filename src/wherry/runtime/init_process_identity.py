@@ -99,7 +99,5 @@ def _set_id(kind: str, call: Any, number: int) -> None:
         call(number, number, number)
     except OSError as error:
         if error.errno == errno.EINVAL:
-            raise Plain(
-                f"unable to setup user: cannot set{kind} to unmapped {kind} {number} in user namespace"
-            ) from error
+            raise Plain(f"unable to setup user: cannot set {kind} to unmapped user in user namespace") from error
         raise from_errno(f"unable to setup user: set{kind}", error.errno, Plain) from error

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from wherry.linux.cgroups.base import Cgroups
     from wherry.runtime.init_mount_sources import NamespaceOf
+    from wherry.runtime.init_mounts import Mappings
 
 
 class Root:
@@ -74,15 +75,26 @@ class Root:
         Before our mounts are cut off from the host's: ``shared`` and ``slave`` need something to be shared with.
         """
         default = sources.default_propagation(self._linux.get("rootfsPropagation") or "")
+        made: dict[str, int] = {}
+
+        def namespace_of(mappings: Mappings | None) -> int:
+            """One for all mounts with the same maps: each costs a process."""
+            key = repr(mappings)
+            if key not in made:
+                made[key] = userns_fd_of(mappings)
+            return made[key]
+
         for index, mount in enumerate(self.mounts):
             if mount.kind == BIND:
-                self._trees[index] = sources.clone(mount, default, userns_fd_of)
+                self._trees[index] = sources.clone(mount, default, namespace_of)
             elif mount.idmap:
-                self._trees[index] = sources.create_mapped(mount, userns_fd_of)
+                self._trees[index] = sources.create_mapped(mount, namespace_of)
             elif self._inside and (tree := sources.borrow(mount, self._own)) >= 0:
                 self._trees[index] = tree
         if self._inside:
             self._nodes = devices.take_from_host(self._devices)
+        for fd in made.values():
+            os.close(fd)
 
     def populate(self) -> None:
         """Everything inside, in the order of config.json, but for the cgroups and what is mounted below them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import namespaces, process, signals
+from wherry.linux import namespaces, pidfd, process, signals
 from wherry.runtime.init_errors import StartError, Step
 
 TYPE_CHECKING = False
@@ -50,9 +50,11 @@ def make(uids: Mappings, gids: Mappings) -> int:
         number = int(os.read(ready, 16) or b"0")
         if number:
             raise StartError(f"unable to create a user namespace: {os.strerror(number).lower()}")
-        _write_maps(pid, uids, gids)
+        # We may be in a new pid namespace already, and know it by another number than /proc does.
+        shown = pidfd.number_of(pid)
+        _write_maps(shown, uids, gids)
         with Step("opening the new user namespace"):
-            return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(f"/proc/{shown}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(ready)
         os.kill(pid, signals.SIGKILL)

@@ -102,9 +102,7 @@ def _mount_owned(path: str, owner: str | tuple[Mappings, Mappings]) -> None:
     try:
         pid, done = _child_inside(user)
         try:
-            number = int(os.read(done, 16) or b"0")
-            if number:
-                raise OSError(number, os.strerror(number), path)
+            _check_made(done, path)
             _keep(f"/proc/{pid}/ns/net", path)
             _keep(f"/proc/{pid}/ns/user", path + USER_SUFFIX)
         except OSError:
@@ -116,6 +114,12 @@ def _mount_owned(path: str, owner: str | tuple[Mappings, Mappings]) -> None:
             os.waitpid(pid, 0)
     finally:
         os.close(user)
+
+
+def _check_made(done: int, path: str) -> None:
+    number = int(os.read(done, 16) or b"0")
+    if number:
+        raise OSError(number, os.strerror(number), path)
 
 
 def _child_inside(user: int) -> tuple[int, int]:

@@ -81,7 +81,7 @@ class SpecInput:
 
 def build_spec(given: SpecInput) -> dict[str, object]:
     """The OCI runtime spec (config.json). Raises InvalidArgument for what makes no sense as written."""
-    config, host_config = given.config, given.host_config
+    host_config = given.host_config
     own_uts = not is_host(host_config.uts_mode)
     spec: dict[str, object] = {
         "ociVersion": OCI_VERSION,

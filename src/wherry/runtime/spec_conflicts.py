@@ -13,6 +13,10 @@ from wherry.wire.container import ContainerConfig, HealthConfig, HostConfig, Res
 _IPC_MODES = frozenset({"", "none", "private", "shareable", "host"})
 _MINIMUM_DURATION = 1_000_000
 """ns: the shortest interval of a health check."""
+_PRIVILEGED = (
+    "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace "
+    "when running privileged mode"
+)
 _RESTART_POLICIES = frozenset({"", "no", "always", "on-failure", "unless-stopped"})
 
 
@@ -75,8 +79,7 @@ def check_user_namespace(host: HostConfig) -> None:
     for conflict, message in (
         (
             host.privileged,
-            "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace "
-            "when running privileged mode",
+            _PRIVILEGED,
         ),
         (is_host(host.network_mode), "cannot share the host's network namespace when user namespaces are enabled"),
         (is_host(host.pid_mode), "cannot share the host PID namespace when user namespaces are enabled"),

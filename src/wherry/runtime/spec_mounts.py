@@ -81,7 +81,7 @@ class MountPlan:
     """A tmpfs of its own for shared memory; otherwise ``shm_source`` is bound there, or nothing if that is empty."""
     shm_source: str = ""
     message_queues: str = "own"
-    """``own``, or in a user namespace that has no rights in its IPC namespace the host's: ``bind``, or ``none`` there."""
+    """``own``; in a user namespace with the host's IPC namespace ``bind`` (the host's) or ``none``."""
     privileged: bool = False
     writable_cgroups: bool = False
 

@@ -1,4 +1,4 @@
-"""``docker update``: the changes that a container's limits and restart policy may get, and what its cgroup is told. Pure.
+"""``docker update``: how a container's limits and restart policy may change, and what its cgroup is told. Pure.
 
 A change is a HostConfig in which only limits and restart policy are set; what it leaves at zero stays as it was. Checks
 and words are dockerd's, which looks at the change first by itself, then beside what holds.

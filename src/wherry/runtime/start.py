@@ -206,7 +206,7 @@ class Start:
                 raise StartError("container init was killed before the program started")
             failure = compact_json.loads(data)
             raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
-        self._know(_pid_of(fds[0]))
+        self._know(pidfd.shown_by_proc(fds[0]))
         os.close(fds[0])
         # Only then is the other one our own child, whom we wait for.
         os.waitpid(self._between, 0)
@@ -228,18 +228,6 @@ class Start:
         if self._channel is None:
             raise StartError("there is no child to talk to")
         return self._channel
-
-
-def _pid_of(fd: int) -> int:
-    """Whose pidfd it is, in our own pid namespace: the sender may live in another."""
-    info = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for line in os.read(info, 4096).splitlines():
-            if line.startswith(b"Pid:"):
-                return int(line[4:])
-    finally:
-        os.close(info)
-    return -1
 
 
 _OWN_DEVICES = (

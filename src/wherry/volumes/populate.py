@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from wherry.lib.errors import InvalidArgument
@@ -33,7 +34,16 @@ _CHUNK = 1 << 30
 _syncfs = function("syncfs", c_int)
 
 
-def copy_up(source: int, volume: str | os.PathLike[str]) -> bool:
+Owner = Callable[[int, int], tuple[int, int]]
+"""The volume's ids for a uid and a gid of the image; ValueError for one that has none."""
+
+
+def same_owner(uid: int, gid: int) -> tuple[int, int]:
+    """The image's ids are the host's."""
+    return uid, gid
+
+
+def copy_up(source: int, volume: str | os.PathLike[str], owner: Owner = same_owner) -> bool:
     """Copy the directory that ``source`` is open on into the empty ``volume`` (a ``_data`` directory).
 
     False, and nothing done, when the volume is not empty. Waits for the disk: call it on a thread. Raises OSError,
@@ -44,9 +54,9 @@ def copy_up(source: int, volume: str | os.PathLike[str]) -> bool:
         if os.listdir(target):
             return False
         if os.listdir(source):
-            _stage(source, Path(volume).parent)
+            _stage(source, Path(volume).parent, owner)
             finish_population(Path(volume))
-        _copy_metadata(source, target)
+        _copy_metadata(source, target, owner)
         os.fsync(target)
     finally:
         os.close(target)
@@ -69,13 +79,13 @@ def finish_population(volume: Path) -> None:
         populated.rmdir()
 
 
-def _stage(source: int, beside: Path) -> None:
+def _stage(source: int, beside: Path, owner: Owner) -> None:
     staging = beside / POPULATING
     trees.remove_tree(str(staging))
     staging.mkdir(mode=0o700)
     target = os.open(staging, _DIRECTORY)
     try:
-        _Copy(target).directory(source, target, ())
+        _Copy(target, owner).directory(source, target, ())
         # One call for all files: a sync of each costs half a millisecond.
         check(_syncfs(target), "syncfs", staging)
     except BaseException:
@@ -89,8 +99,9 @@ def _stage(source: int, beside: Path) -> None:
 class _Copy:
     """One copy of a tree to below the directory ``top``; knows the files with several names."""
 
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, owner: Owner) -> None:
         self._top = top
+        self._owner = owner
         self._links: dict[tuple[int, int], str] = {}
 
     def directory(self, source: int, target: int, path: tuple[str, ...]) -> None:
@@ -102,7 +113,7 @@ class _Copy:
             if stat.S_ISDIR(status.st_mode):
                 self._subdirectory(source, target, (*path, name))
             elif not self._linked(status, target, path, name):
-                _copy_entry(source, target, name, status)
+                _copy_entry(source, target, name, status, self._owner)
 
     def _subdirectory(self, source: int, target: int, path: tuple[str, ...]) -> None:
         name = path[-1]
@@ -112,7 +123,7 @@ class _Copy:
             inner_target = os.open(name, _DIRECTORY, dir_fd=target)
             try:
                 self.directory(inner_source, inner_target, path)
-                _copy_metadata(inner_source, inner_target)
+                _copy_metadata(inner_source, inner_target, self._owner)
             finally:
                 os.close(inner_target)
         finally:
@@ -129,29 +140,29 @@ class _Copy:
         return True
 
 
-def _copy_entry(source: int, target: int, name: str, status: os.stat_result) -> None:
+def _copy_entry(source: int, target: int, name: str, status: os.stat_result, owner: Owner) -> None:
     """Copy what is not a directory."""
     if stat.S_ISREG(status.st_mode):
-        _copy_file(source, target, name)
+        _copy_file(source, target, name, owner)
         return
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
     else:
         os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=target)
-    os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+    os.chown(name, *_owned(status, owner), dir_fd=target, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
 
-def _copy_file(source: int, target: int, name: str) -> None:
+def _copy_file(source: int, target: int, name: str, owner: Owner) -> None:
     reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         writing = os.open(name, flags, 0o600, dir_fd=target)
         try:
             _copy_data(reading, writing)
-            _copy_metadata(reading, writing)
+            _copy_metadata(reading, writing, owner)
         finally:
             os.close(writing)
     finally:
@@ -187,15 +198,22 @@ def _copy_range(reading: int, writing: int, start: int, end: int) -> None:
         start += copied
 
 
-def _copy_metadata(source: int, target: int) -> None:
+def _copy_metadata(source: int, target: int, owner: Owner) -> None:
     """Owner first: changing it clears capabilities and set-user-id bits. Times last."""
     status = os.fstat(source)
-    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchown(target, *_owned(status, owner))
     for attribute in os.listxattr(source):
         if not attribute.startswith(_HIDDEN_ATTRIBUTES):
             _copy_attribute(source, target, attribute)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _owned(status: os.stat_result, owner: Owner) -> tuple[int, int]:
+    try:
+        return owner(status.st_uid, status.st_gid)
+    except ValueError as error:
+        raise InvalidArgument(f"a file of the image cannot be copied to a volume: {error}") from None
 
 
 def _copy_attribute(source: int, target: int, attribute: str) -> None:

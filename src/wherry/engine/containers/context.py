@@ -13,8 +13,8 @@ from wherry.linux.cgroups import Cgroups
 from wherry.linux.seccomp_docker import ProfileCache
 from wherry.network.controller import NetworkController
 from wherry.oci.image import ImageConfig
-from wherry.runtime.host import HostFacts
 from wherry.runtime.foreign_registry import Runtimes
+from wherry.runtime.host import HostFacts
 from wherry.runtime.launcher import Launcher
 from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.snapshots import Snapshots

@@ -7,7 +7,7 @@ import os
 
 import msgspec
 
-from wherry.engine.containers import defaults, mount_points, mount_specs, notify, sharing
+from wherry.engine.containers import confinement, defaults, mount_points, mount_specs, notify, sharing
 from wherry.engine.containers.context import Context, ImageFacts
 from wherry.engine.containers.merge import merge, program
 from wherry.engine.containers.names import check_name, draw_name
@@ -41,6 +41,7 @@ async def create(context: Context, request: CreateRequest, *, name: str, platfor
     config = _on_another_network(context, config, host)
     chosen = check_name(name) if name else draw_name(context.registry.names)
     path, args = program(config)
+    labels = confinement.choose_labels(context, host)
     record = ContainerRecord(
         id=container_id,
         name=chosen,
@@ -52,6 +53,8 @@ async def create(context: Context, request: CreateRequest, *, name: str, platfor
         args=args,
         mounts=mounts,
         endpoints=_endpoints(request, host),
+        process_label=labels.process,
+        mount_label=labels.mount,
     )
     context.registry.reserve(chosen, container_id)
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from wherry.engine.containers import notify
+from wherry.engine.containers import confinement, notify
 from wherry.engine.containers import start as starting
 from wherry.engine.containers.attachment import Hub, Session, Wanted
 from wherry.engine.containers.context import Context
@@ -173,23 +173,25 @@ class Execs:
     def _request(self, instance: Exec, options: ExecStart) -> ExecRequest:
         context, config, record = self._context, instance.config, instance.container.record
         defaults = context.settings.defaults
-        security = parse_security_options(
-            record.host_config.security_opt, no_new_privileges=defaults.no_new_privileges
-        )
+        security = parse_security_options(record.host_config.security_opt, no_new_privileges=defaults.no_new_privileges)
         height, width = options.console_size or config.console_size or (0, 0)
         return ExecRequest(
             id=instance.id,
             bundle=context.settings.exec_bundle(instance.id),
             container_pid=record.state.pid,
             container_bundle=context.settings.bundle(record.id),
-            process=exec_process(
-                record.config,
-                record.host_config,
-                config,
-                context.host,
-                hostname=record.config.hostname,
-                no_new_privileges=security.no_new_privileges,
-                default_ulimits=defaults.ulimits,
+            process=confinement.confine(
+                context,
+                record,
+                exec_process(
+                    record.config,
+                    record.host_config,
+                    config,
+                    context.host,
+                    hostname=record.config.hostname,
+                    no_new_privileges=security.no_new_privileges,
+                    default_ulimits=defaults.ulimits,
+                ),
             ),
             stdio=Stdio(tty=config.tty, stdin=config.attach_stdin, stdin_once=True, height=height, width=width),
             user=config.user or record.config.user,

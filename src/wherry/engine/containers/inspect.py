@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.engine.containers import confinement
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.mount_points import mount_point
 from wherry.engine.containers.record import ContainerRecord
@@ -32,6 +33,9 @@ async def inspect(context: Context, key: str, *, size: bool) -> ContainerInspect
         restart_count=record.restart_count,
         driver=context.snapshots.driver,
         platform=record.platform,
+        mount_label=record.mount_label,
+        process_label=record.process_label,
+        app_armor_profile=confinement.profile(context, record) if record.state.started_at else "",
         exec_ids=list(entry.exec_ids) or None,
         host_config=record.host_config,
         graph_driver=_graph_driver(context, record),

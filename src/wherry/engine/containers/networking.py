@@ -31,9 +31,8 @@ async def join(context: Context, record: ContainerRecord, user_namespace: str | 
 def write_etc_files(context: Context, record: ContainerRecord, sandbox: Sandbox) -> None:
     """hostname, hosts and resolv.conf in the container's directory, in place: a running container has them mounted."""
     directory = context.settings.directory(record.id)
-    domain = f".{record.config.domainname}" if record.config.domainname else ""
     owner = id_maps(record.host_config, context.settings.defaults.maps).root
-    contents = (f"{record.config.hostname}{domain}\n".encode(), sandbox.hosts, sandbox.resolv_conf)
+    contents = (f"{record.config.hostname}\n".encode(), sandbox.hosts, sandbox.resolv_conf)
     for name, content in zip(ETC_FILES, contents, strict=True):
         fd = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:

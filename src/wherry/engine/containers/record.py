@@ -68,6 +68,9 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: SandboxRecord | None = None
     """What it got, while it runs."""
     state: State = State()
+    process_label: str = ""
+    """SELinux, as is the next."""
+    mount_label: str = ""
     restart_count: int = 0
     manually_stopped: bool = False
 

@@ -1,4 +1,4 @@
-"""/dev/shm of a container that shares its IPC namespace: a tmpfs that this daemon mounts, for others to bind as well.
+"""Shared memory of a container that shares its IPC namespace: a tmpfs that this daemon mounts, for others to bind too.
 
     <container's directory>/mounts/shm       while a container with ``--ipc shareable`` runs
 
@@ -34,7 +34,7 @@ def source(context: Context, record: ContainerRecord) -> str:
     mode = record.host_config.ipc_mode
     if is_host(mode):
         if not os.path.isdir(_PLACE):
-            raise Internal("/dev/shm is not mounted, but must be for --ipc=host")
+            raise Internal(f"{_PLACE} is not mounted, but must be for --ipc=host")
         return _PLACE
     if container_of(mode) is not None:
         return _of_another(context, record)

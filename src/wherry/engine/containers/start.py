@@ -9,8 +9,16 @@ from typing import Any
 
 import msgspec
 
+from wherry.engine.containers import (
+    confinement,
+    foreign,
+    mount_points,
+    networking,
+    notify,
+    shared_memory,
+    sharing,
+)
 from wherry.engine.containers import exit as ending
-from wherry.engine.containers import foreign, mount_points, networking, notify, shared_memory, sharing
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.record import ContainerRecord, SandboxRecord
 from wherry.engine.containers.registry import Entry
@@ -67,6 +75,7 @@ async def run(context: Context, entry: Entry) -> None:
 async def _launch(context: Context, entry: Entry, undo: contextlib.AsyncExitStack) -> Shim:
     """Everything up to the stored fact that it runs, each step with its undoing pushed before it can fail."""
     record = entry.record
+    await confinement.ensure_profile(context, record)
     undo.push_async_callback(context.networks.leave, record.id)
     sandbox = await networking.join(context, record, sharing.user_namespace(context, record))
     undo.push_async_callback(mount_points.end_use, context, record)
@@ -128,6 +137,7 @@ def _request(
             security=security,
             default_ulimits=defaults.ulimits,
             maps=maps,
+            labels=confinement.labels(record),
         )
     )
     if special := seccomp_loading(context, record, security):

@@ -9,8 +9,7 @@ import os
 import time
 
 from wherry.linux import signals
-from wherry.linux.cgroups import files, paths
-from wherry.linux.cgroups.device_rules import merge
+from wherry.linux.cgroups import device_rules, files, paths
 from wherry.linux.cgroups.files import CgroupError, LimitError
 from wherry.linux.cgroups.paths import check_path, first_line
 
@@ -72,7 +71,7 @@ class Cgroups(abc.ABC):
 
     def validate(self, resources: Mapping[str, Any]) -> None:
         """Refuse what a configuration must not say, before anything is made. Raises CgroupError in runc's words."""
-        merge(resources.get("devices") or ())
+        device_rules.read(resources.get("devices") or ())
 
     def resolve(self, cgroups_path: str, container_id: str, resources: Mapping[str, Any] | None = None) -> str:
         """``linux.cgroupsPath`` as a path for all the other methods; see ``paths``. Raises CgroupError.
@@ -129,6 +128,16 @@ class Cgroups(abc.ABC):
 
         Serves a start and an update alike: limits that depend on each other are written in an order that works.
         """
+
+    def update(self, path: str, resources: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        """As ``apply``; when one of the limits is refused, those of ``before`` are put back. Raises CgroupError."""
+        try:
+            self.apply(path, resources)
+        except CgroupError:
+            # Its error would hide the one that the caller has to hear.
+            with contextlib.suppress(CgroupError):
+                self.apply(path, {key: before[key] for key in resources if key in before})
+            raise
 
     def attach(self, path: str, pid: int) -> None:
         """Move the process ``pid`` with all its threads into the group. Raises CgroupError."""

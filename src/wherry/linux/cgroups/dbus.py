@@ -159,7 +159,12 @@ def user_bus() -> str:
     """Where an ordinary user's own bus is, as the environment says."""
     if address := os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
         return unix_path(address)
-    return f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/bus"
+    return f"{runtime_directory()}/bus"
+
+
+def runtime_directory() -> str:
+    """Where an ordinary user's sockets are."""
+    return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ An access is let through when one allowed exception covers all of it, or (defaul
 
 from __future__ import annotations
 
-from wherry.linux.cgroups.files import CgroupError
+from wherry.linux.cgroups.files import CgroupError, LimitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class DeviceRules:
         return sorted(self.exceptions.items(), key=lambda item: (item[0][1:], item[0][0]))
 
     def apply(self, kind: str, major: int, minor: int, access: str, *, allow: bool) -> None:
-        """One rule more. Raises CgroupError where v1 would silently not do it."""
+        """One rule more. Raises LimitError where v1 would silently not do it."""
         if kind == "a":
             self.allow = allow
             self.exceptions = {}
@@ -66,15 +66,23 @@ class DeviceRules:
                 what = "deny" if self.allow else "allow"
                 asked = f"[{_numbers(device)} {access}]"
                 hole = f"cannot punch hole in existing wildcard rule [{_numbers(wider)} {held}]"
-                raise CgroupError(
+                raise LimitError(
                     f"unable to remove '{what}' exception: requested rule {asked} "
                     f"not supported by devices cgroupv1 ({hole})"
                 )
 
 
 def merge(rules: Sequence[Mapping[str, Any]]) -> DeviceRules:
-    """The rules of ``resources.devices``. Raises CgroupError, in runc's words, for one that is none."""
+    """The rules of ``resources.devices``. Raises CgroupError, LimitError where they punch a hole."""
     merged = DeviceRules()
+    for kind, numbers, access, allow in read(rules):
+        merged.apply(kind, *numbers, access, allow=allow)
+    return merged
+
+
+def read(rules: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[int, int], str, bool]]:
+    """Kind, numbers, access, and whether it allows, of each rule. Raises CgroupError, in runc's words."""
+    found = []
     for index, rule in enumerate(rules):
         kind, access = rule.get("type") or "a", rule.get("access")
         if not access:
@@ -83,9 +91,9 @@ def merge(rules: Sequence[Mapping[str, Any]]) -> DeviceRules:
             raise CgroupError(f'invalid cgroup device type "{kind}"')
         if set(access) - set(_MODES):
             raise CgroupError(f'invalid cgroup device access "{access}"')
-        numbers = [_number(rule.get(name), name) for name in ("major", "minor")]
-        merged.apply(kind, numbers[0], numbers[1], access, allow=bool(rule.get("allow")))
-    return merged
+        numbers = (_number(rule.get("major"), "major"), _number(rule.get("minor"), "minor"))
+        found.append((kind, numbers, access, bool(rule.get("allow"))))
+    return found
 
 
 def parse(devices_list: str) -> DeviceRules:

@@ -39,8 +39,8 @@ def _check(path: str) -> str:
     parts = path.split("/")
     if not path.startswith("/") or len(parts) < 2 or not all(parts[1:]):
         raise CgroupError(f"invalid cgroup path {path!r}: it must be absolute, not the root")
-    if any(part in (".", "..") or len(part) > 255 for part in parts) or any(ord(char) < 0x20 for char in path):
-        raise CgroupError(f"invalid cgroup path {path!r}: relative, overlong or unprintable component")
+    if any(part in (".", "..") for part in parts) or any(ord(char) < 0x20 for char in path):
+        raise CgroupError(f"invalid cgroup path {path!r}: relative or unprintable component")
     return path
 
 

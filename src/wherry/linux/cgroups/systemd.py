@@ -12,7 +12,7 @@ import os
 
 from wherry.linux.cgroups import files, paths, systemd_annotations, systemd_properties
 from wherry.linux.cgroups.base import Cgroups, Hierarchy
-from wherry.linux.cgroups.dbus import Bus, BusError, user_bus
+from wherry.linux.cgroups.dbus import Bus, BusError, runtime_directory, user_bus
 from wherry.linux.cgroups.files import CgroupError
 from wherry.linux.cgroups.v1 import CgroupsV1
 from wherry.linux.cgroups.v2 import CgroupsV2
@@ -151,15 +151,14 @@ class _Manager:
     """systemd at the other end of a bus."""
 
     def __init__(self, *, rootless: bool) -> None:
-        if rootless:
-            hint = "hint: for rootless containers, maybe you need to install dbus-user-session package"
-            try:
-                self._bus = Bus(user_bus())
-            except CgroupError as error:
-                raise CgroupError(f"{error} ({hint})") from error
-            return
-        direct = not os.path.exists(_SYSTEM_BUS)
-        self._bus = Bus(_PRIVATE if direct else _SYSTEM_BUS, direct=direct)
+        bus, private = (user_bus(), f"{runtime_directory()}/systemd/private") if rootless else (_SYSTEM_BUS, _PRIVATE)
+        # Where no bus is installed, systemd listens by itself.
+        direct = not os.path.exists(bus) and os.path.exists(private)
+        try:
+            self._bus = Bus(private if direct else bus, direct=direct)
+        except CgroupError as error:
+            hint = " (hint: for rootless containers, maybe you need to install dbus-user-session package)"
+            raise CgroupError(f"{error}{hint if rootless else ''}") from error
 
     def __enter__(self) -> Self:
         return self

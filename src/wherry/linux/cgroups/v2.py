@@ -145,7 +145,8 @@ class CgroupsV2(Cgroups):
     def _check_threaded(self, directory: str, controller: str) -> None:
         kind = files.read_or(f"{directory}/cgroup.type").strip()
         if "threaded" in kind and controller not in _THREADED:
-            raise CgroupError(f'cannot enter cgroupv2 "{directory}" with domain controllers -- it is in {kind} mode')
+            refused = f'cannot enter cgroupv2 "{directory}" with domain controllers -- it is in {kind} mode'
+            raise CgroupError(f"{refused}{self._why_missing(directory, controller)}")
 
     def _why_missing(self, directory: str, controller: str) -> str:
         """Why the group does not have a controller: something that its user can see to."""

@@ -10,14 +10,14 @@ Flags may stand behind the arguments, but for the verbs that pass on a command l
 from __future__ import annotations
 
 from wherry.runtime.oci.errors import Failure, UsageError
-from wherry.runtime.oci.log import quote
+from wherry.runtime.oci.report import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from wherry.runtime.oci.log import Log
+    from wherry.runtime.oci.report import Report
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -33,7 +33,9 @@ class Flag:
 
     __slots__ = ("default", "hidden", "kind", "names", "usage")
 
-    def __init__(self, names: str, usage: str, kind: str = "string", default: Any = None, *, hidden: bool = False) -> None:
+    def __init__(
+        self, names: str, usage: str, kind: str = "string", default: Any = None, *, hidden: bool = False
+    ) -> None:
         self.names = tuple(name.strip() for name in names.split(","))
         self.usage = usage
         self.kind = kind
@@ -119,12 +121,12 @@ class Command:
 class Call:
     """One run of one command."""
 
-    def __init__(self, settings: Options, options: Options, arguments: list[str], log: Log) -> None:
+    def __init__(self, settings: Options, options: Options, arguments: list[str], report: Report) -> None:
         self.settings = settings
         """The flags in front of the command."""
         self.options = options
         self.arguments = arguments
-        self.log = log
+        self.report = report
 
     @property
     def id(self) -> str:
@@ -163,16 +165,17 @@ def _parse(flags: Sequence[Flag], words: Sequence[str], *, in_order: bool, prefi
                 return options, arguments + rest
             continue
         try:
-            if word.startswith("---") or not name:
-                raise UsageError(f"bad flag syntax: {word}")
-            _take(options, known.get(name), name, value if equals else None, rest)
+            _take(options, known.get(name), word, value if equals else None, rest)
         except UsageError as error:
             error.shown = prefix + str(error)
             raise
     return options, arguments
 
 
-def _take(options: Options, flag: Flag | None, name: str, value: str | None, rest: list[str]) -> None:
+def _take(options: Options, flag: Flag | None, word: str, value: str | None, rest: list[str]) -> None:
+    name = word.lstrip("-").partition("=")[0]
+    if word.startswith("---") or not name:
+        raise UsageError(f"bad flag syntax: {word}")
     if flag is None:
         raise UsageError(f"flag provided but not defined: -{name}")
     if flag.kind == "bool":

@@ -1,4 +1,4 @@
-"""The terminal of a container's process: its master is sent to the caller's console socket, or served at our own terminal."""
+"""The terminal of a process in a container: its master goes to the caller's console socket, or is served at our own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,6 @@ class HostTerminal:
                 termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
                 | termios.ICRNL | termios.IXON
             )  # fmt: skip
-            mode[_OFLAG] &= ~termios.OPOST
             mode[_LFLAG] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
             mode[_CFLAG] = mode[_CFLAG] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
             mode[_CC][termios.VMIN], mode[_CC][termios.VTIME] = 1, 0

@@ -1,9 +1,9 @@
 """From a bundle to a container: what ``create``, ``run`` and ``restore`` have in common, and how it is all undone.
 
-    1. config.json: types, schema, runc's checks, the root directory, seccomp       nothing has been made
-    2. <root>/<id>/, the gate                                                       the id is ours
-    3. fork, control group, the record                                              the container is ``creating``
-    4. mounts, hooks, the terminal                                                  ``created``, or running
+1. config.json: types, schema, runc's checks, the root directory, seccomp       nothing has been made
+2. <root>/<id>/, the gate                                                       the id is ours
+3. fork, control group, the record                                              the container is ``creating``
+4. mounts, hooks, the terminal                                                  ``created``, or running
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Creation:
 
     def __init__(self, call: Call, *, detach: bool, gated: bool) -> None:
         self._call = call
-        self._log = call.log
+        self._report = call.report
         self._detach = detach
         self.config: Json = {}
         self.launch: Launch | None = None
@@ -59,7 +59,7 @@ class Creation:
         validate_process(config.get("process"), machine.facts())
         container_id = call.id
         for warning in validate(config, machine.facts(), no_pivot=call.options.flag("no-pivot")):
-            self._log.warning(warning)
+            self._report.warning(warning)
         self._make_absolute(bundle)
         store.check_id(container_id)
         rootfs = _check_root(config["root"]["path"])
@@ -81,7 +81,14 @@ class Creation:
                 "config": config,
             },
         )
-        self.launch = Launch(config["process"], call.options, call.log, detach=self._detach, pid_file=pid_file)
+        self.launch = Launch(
+            config["process"],
+            call.options,
+            call.report,
+            detach=self._detach,
+            pid_file=pid_file,
+            listening=_listen_fds(),
+        )
 
     def make(self) -> None:
         """Steps 3 and 4."""
@@ -114,7 +121,7 @@ class Creation:
         _, container = self._prepared()
         if self._has_hooks("startContainer"):
             gate.open_(container.gate)
-        run_all(container, "poststart", container.state(status.RUNNING, container.pid), self._log)
+        run_all(container, "poststart", container.state(status.RUNNING, container.pid), self._report)
 
     def finish(self) -> int:
         """The pid file; in the foreground, wait for the end. The exit code."""
@@ -132,7 +139,7 @@ class Creation:
             self._start.undo()
         if self.container is not None:
             self.container.remove()
-            run_all(self.container, "poststop", self.container.state(status.STOPPED, 0), self._log)
+            run_all(self.container, "poststop", self.container.state(status.STOPPED, 0), self._report)
 
     def _prepared(self) -> tuple[Launch, Container]:
         if self.launch is None or self.container is None:
@@ -170,8 +177,6 @@ class Creation:
 
     def _plan(self, container: Container, streams: Launch) -> init.Plan:
         call, config = self._call, self.config
-        listening = _listen_fds()
-        streams.check_preserved(3 + listening)
         bpf = compile_filter(config, machine.store(call))
         if self._host:
             config = {**config, "process": dict(config["process"])}
@@ -180,15 +185,15 @@ class Creation:
             if not self._gated:
                 self._listener = notify.listen(container.directory)
         wanted = request.of_container(
-            container.id, config, container.record["rootfs"], container.cgroup, seccomp=bpf, log=self._log
+            container.id, config, container.record["rootfs"], container.cgroup, seccomp=bpf, report=self._report
         )
         wanted["no_new_keyring"] = call.options.flag("no-new-keyring")
-        wanted["listen_fds"] = listening
+        wanted["listen_fds"] = streams.listening
         plan = init.Plan(container.record["bundle"], wanted, self.cgroups)
         plan.spec = config
         plan.seccomp = bpf
         plan.cgroup_path = container.cgroup
-        plan.keep = listening + streams.preserved
+        plan.keep = streams.keep
         plan.no_pivot = call.options.flag("no-pivot")
         plan.state = container.state(status.CREATING, 0)
         return plan

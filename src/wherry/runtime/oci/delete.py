@@ -39,7 +39,7 @@ def _end(call: Call, container: Container, cgroups: Cgroups, *, force: bool) -> 
         raise Failure(f"cannot delete container {container.id} that is not stopped: {word}")
     if word != status.STOPPED:
         _kill(container, cgroups)
-    destroy(container, cgroups, call.log)
+    destroy(container, cgroups, call.report)
 
 
 def _kill(container: Container, cgroups: Cgroups) -> None:

@@ -10,12 +10,12 @@ from wherry.runtime.oci.errors import Failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.linux.cgroups import Cgroups
-    from wherry.runtime.oci.log import Log
+    from wherry.runtime.oci.report import Report
     from wherry.runtime.oci.store import Container
 
 
-def destroy(container: Container, cgroups: Cgroups, log: Log) -> None:
-    """Take away what is left of a container whose init is gone. What cannot be removed is an error; the rest goes on."""
+def destroy(container: Container, cgroups: Cgroups, report: Report) -> None:
+    """Take away what is left of a container whose init is gone. Raises Failure for what cannot be removed."""
     path = container.cgroup
     if path:
         try:
@@ -25,14 +25,14 @@ def destroy(container: Container, cgroups: Cgroups, log: Log) -> None:
         except CgroupError as error:
             raise Failure(str(error)) from error
     container.remove()
-    run_all(container, "poststop", container.state("stopped", 0), log)
+    run_all(container, "poststop", container.state("stopped", 0), report)
 
 
-def run_all(container: Container, where: str, state: dict[str, object], log: Log) -> None:
+def run_all(container: Container, where: str, state: dict[str, object], report: Report) -> None:
     """The hooks whose failures are warnings: the remaining ones run all the same (runtime-spec, lifecycle)."""
     given = (container.config.get("hooks") or {}).get(where) or []
     for number in range(len(given)):
         try:
             hooks.run_one(given, number, state, where=where)
         except StartError as error:
-            log.warning(str(error))
+            report.warning(str(error))

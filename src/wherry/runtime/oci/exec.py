@@ -31,13 +31,7 @@ _FAILED = 255
 def _exec(call: Call) -> int:
     try:
         container, cgroups = machine.load(call)
-        word = status.of(container, cgroups)
-        if word == status.STOPPED:
-            raise Failure("cannot exec in a stopped container")
-        if word == status.PAUSED and not call.options.flag("ignore-paused"):
-            raise Failure("cannot exec in a paused container (use --ignore-paused to override)")
-        if word == status.CREATING:
-            raise Failure("cannot exec in a container that is being created")
+        _check_status(call, status.of(container, cgroups))
         return _run(call, container, cgroups)
     except Failure as error:
         raise Failure(f"exec failed: {error}", _FAILED) from error
@@ -45,16 +39,24 @@ def _exec(call: Call) -> int:
         raise Failure(f"exec failed: {error}", 128 + error.number) from error
 
 
+def _check_status(call: Call, word: str) -> None:
+    if word == status.STOPPED:
+        raise Failure("cannot exec in a stopped container")
+    if word == status.PAUSED and not call.options.flag("ignore-paused"):
+        raise Failure("cannot exec in a paused container (use --ignore-paused to override)")
+    if word == status.CREATING:
+        raise Failure("cannot exec in a container that is being created")
+
+
 def _run(call: Call, container: Container, cgroups: Cgroups) -> int:
     pid_file = launch.absolute(call.options.text("pid-file"))
     process = _process(call, container)
     validate_process(process, machine.facts())
     group = _group(container.cgroup, call.options.texts("cgroup"))
-    streams = Launch(process, call.options, call.log, detach=call.options.flag("detach"), pid_file=pid_file)
-    streams.check_preserved(3)
+    streams = Launch(process, call.options, call.report, detach=call.options.flag("detach"), pid_file=pid_file)
     plan = _plan(call, container, cgroups, process)
     plan.cgroup_path = group
-    plan.keep = streams.preserved
+    plan.keep = streams.keep
     start = Start(plan, cgroups)
     try:
         streams.open(host_root(container.config))
@@ -90,7 +92,7 @@ def _process(call: Call, container: Container) -> dict[str, Any]:
 def _plan(call: Call, container: Container, cgroups: Cgroups, process: dict[str, Any]) -> init.Plan:
     bpf = compile_filter(container.config, machine.store(call))
     bundle = container.record["bundle"]
-    wanted = request.of_exec(container.id, bundle, container.pid, process, seccomp=bpf, log=call.log)
+    wanted = request.of_exec(container.id, bundle, container.pid, process, seccomp=bpf, report=call.report)
     plan = init.Plan(bundle, wanted, cgroups)
     init_fd = status.open_init(container)
     if init_fd is None:

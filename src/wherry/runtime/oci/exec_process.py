@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wherry.runtime.oci.errors import Failure
-from wherry.runtime.oci.log import quote
+from wherry.runtime.oci.report import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""JSON as Go's encoding/json writes it, for what other programs read or people compare. By ``_json``, without ``json``."""
+"""JSON as Go's encoding/json writes it, for what other programs read. By ``_json``, without ``json``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_quote = _json.encode_basestring  # type: ignore[attr-defined]  # missing in the stub; the ASCII one is there
+_quote = _json.encode_basestring
 _ESCAPED = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 
 
@@ -40,7 +40,10 @@ def _encode(value: object, indent: str, newline: str) -> str:
             colon = ": " if indent else ":"
             inner = newline + indent
             return _wrap(
-                "{}", (f"{string(str(name))}{colon}{_encode(item, indent, inner)}" for name, item in value.items()), inner, newline
+                "{}",
+                (f"{string(str(name))}{colon}{_encode(item, indent, inner)}" for name, item in value.items()),
+                inner,
+                newline,
             )
         case list() | tuple():
             inner = newline + indent

@@ -36,7 +36,9 @@ def version() -> str:
 
 def application(flags: Sequence[Flag], commands: Sequence[Command]) -> str:
     """The help of the whole command."""
-    listed = [(command.name, command.usage) for command in commands] + [("help, h", "Shows a list of commands or help for one command")]
+    listed = [(command.name, command.usage) for command in commands] + [
+        ("help, h", "Shows a list of commands or help for one command")
+    ]
     width = max(len(name) for name, _ in listed) + 2
     lines = "".join(f"   {name:<{width}}{usage}\n" for name, usage in listed)
     indented = version().strip().replace("\n", "\n   ")
@@ -51,7 +53,8 @@ def command(given: Command) -> str:
     """The help of one command."""
     shown = [flag for flag in given.flags if flag.names[0] != "help"]
     options = " [command options]" if shown else ""
-    text = f"NAME:\n   wherry-oci {given.name} - {given.usage}\n\nUSAGE:\n   wherry-oci {given.name}{options} {given.arguments}\n"
+    name = f"wherry-oci {given.name}"
+    text = f"NAME:\n   {name} - {given.usage}\n\nUSAGE:\n   {name}{options} {given.arguments}\n"
     if given.description:
         text += f"\nDESCRIPTION:\n   {given.description}\n"
     if shown:

@@ -1,10 +1,10 @@
 """One process under way, a container's first or an exec's: its streams, its terminal, its pid file, and its end.
 
-    launch = Launch(process, options, log)     what the command line and the process want agrees
-    launch.open()                              the pipes, or the terminal, that they make of it
-    launch.fork(start), launch.listen(start)   until the program runs, or only waits
-    launch.write_pid_file(pid)
-    launch.wait(pid)                           in the foreground: the exit code
+launch = Launch(process, options, …)      what the command line and the process want agrees
+launch.open()                              the pipes, or the terminal, that they make of it
+launch.fork(start), launch.listen(start)   until the program runs, or only waits
+launch.write_pid_file(pid)
+launch.wait(pid)                           in the foreground: the exit code
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from __future__ import annotations
 import errno
 import os
 
+from wherry.linux import namespaces
 from wherry.runtime import seccomp_agent
 from wherry.runtime.init_errors import StartError
+from wherry.runtime.init_program import CHANNEL
 from wherry.runtime.oci.errors import Failure, strerror
 from wherry.runtime.oci.signals import SIGCHLD, SIGWINCH, Signals
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from wherry.runtime.oci.arguments import Options
     from wherry.runtime.oci.console import ConsoleSocket, HostTerminal
-    from wherry.runtime.oci.log import Log
+    from wherry.runtime.oci.report import Report
     from wherry.runtime.start import Start
 
     Json = dict[str, Any]
@@ -33,12 +35,18 @@ if TYPE_CHECKING:
 class Launch:
     """See the module. Raises Failure."""
 
-    def __init__(self, process: Json, options: Options, log: Log, *, detach: bool, pid_file: str) -> None:
-        self._log = log
+    def __init__(
+        self, process: Json, options: Options, report: Report, *, detach: bool, pid_file: str, listening: int = 0
+    ) -> None:
+        self._report = report
         self._detach = detach
         self._terminal = bool(process.get("terminal"))
         self.signals = Signals()
-        self.preserved = options.number("preserve-fds")
+        self.listening = listening
+        """How many descriptors from 3 on are sockets of systemd's protocol, sd_listen_fds(3)."""
+        self.keep = listening + _check_preserved(options.number("preserve-fds"), CHANNEL + listening)
+        """How many from 3 on the process is to have."""
+        _occupy(CHANNEL + self.keep + 1)
         self._pid_file = pid_file
         self._console_path = options.text("console-socket")
         if detach and self._terminal and not self._console_path:
@@ -51,15 +59,6 @@ class Launch:
         self._pipes: tuple[int, ...] = ()
         """Our ends of stdin, stdout and stderr."""
         self._theirs: tuple[int, ...] = ()
-
-    def check_preserved(self, first: int) -> None:
-        """The descriptors from ``first`` on that the caller wants passed on must be there."""
-        for number in range(self.preserved):
-            try:
-                os.fstat(first + number)
-            except OSError as error:
-                text = f"unable to stat preserved-fd {number} (of {self.preserved})"
-                raise Failure(f"{text}: stat /proc/self/fd/{first + number}: {_missing(error)}") from error
 
     def open(self, owner: tuple[int, int] = (0, 0)) -> None:
         """The other side of the process's streams; pipes belong to ``owner``, root of its user namespace."""
@@ -84,7 +83,15 @@ class Launch:
 
     def fork(self, start: Start) -> None:
         """Fork the process."""
-        start.fork(self._theirs)
+        ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            start.fork(self._theirs)
+            # Hooks are no children of the container's pid namespace, and after its end there can be none.
+            namespaces.setns(ours, namespaces.CLONE_NEWPID)
+        except PermissionError:
+            pass  # without privileges it is the child that has made the namespace: we never left ours
+        finally:
+            os.close(ours)
         if self._pipes:
             for fd in self._theirs:
                 os.close(fd)
@@ -184,7 +191,7 @@ class Launch:
                 try:
                     os.kill(pid, number)
                 except OSError as error:
-                    self._log.error(strerror(error))
+                    self._report.error(strerror(error))
         return code
 
     @staticmethod
@@ -211,6 +218,26 @@ def absolute(path: str) -> str:
 def translate(error: StartError) -> Failure:
     """In the words of runc: what it could not do, before why."""
     return Failure(f"unable to start container process: {error}")
+
+
+def _check_preserved(count: int, first: int) -> int:
+    """``count``, if that many descriptors from ``first`` on have come from the caller."""
+    for number in range(count):
+        try:
+            os.fstat(first + number)
+        except OSError as error:
+            text = f"unable to stat preserved-fd {number} (of {count})"
+            raise Failure(f"{text}: stat /proc/self/fd/{first + number}: {_missing(error)}") from error
+    return count
+
+
+def _occupy(last: int) -> None:
+    """Take every free descriptor up to ``last``: a child puts its channel there, and nothing else of ours may be."""
+    while True:
+        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        if fd > last:
+            os.close(fd)
+            return
 
 
 def _missing(error: OSError) -> str:

@@ -14,8 +14,8 @@ import sys
 
 from wherry.runtime.oci import arguments, output
 from wherry.runtime.oci.arguments import HELP, Call, Command, Flag
-from wherry.runtime.oci.errors import Failure, UsageError
-from wherry.runtime.oci.log import Log
+from wherry.runtime.oci.errors import Failure, UsageError, strerror
+from wherry.runtime.oci.report import Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None, *, sealed: bool = False) -> int:
     """Run one command line, the process's own unless given; its exit code. ``sealed``: see the module."""
     given = list(sys.argv[1:] if words is None else words)
     _open_standard_descriptors()
-    log = Log()
+    report = Report()
     try:
         flags = _flags()
         settings, rest = arguments.parse_settings(flags, given)
@@ -42,25 +42,22 @@ def main(words: Sequence[str] | None = None, *, sealed: bool = False) -> int:
             return _help("version")
         if settings.flag("help") or not rest or rest[0] in ("help", "h"):
             return _show_help(flags, rest[1:] if rest and not settings.flag("help") else [])
-        if settings.text("log"):
-            log = Log(settings.text("log"), settings.text("log-format"), debug=settings.flag("debug"))
-        else:
-            log = Log("", settings.text("log-format"), debug=settings.flag("debug"))
-        verb, words = rest[0], rest[1:]
-        if verb not in VERBS:
-            raise Failure(f"No help topic for '{verb}'\n", _NO_SUCH_TOPIC)
-        if verb in _STARTING and not sealed:
+        report = Report(settings.text("log"), settings.text("log-format"), debug=settings.flag("debug"))
+        if rest[0] in _STARTING and not sealed:
             from wherry.runtime.oci.sealed import become  # noqa: PLC0415  once, on the way to the second start
 
             become(given)
-        return _run(verb, settings, words, log)
+        return _run(rest[0], settings, rest[1:], report)
     except UsageError as error:
         _explain(error, given)
-        log.fatal(str(error))
+        report.fatal(str(error))
         return error.code
     except Failure as error:
-        log.fatal(str(error))
+        report.fatal(str(error))
         return error.code
+    except OSError as error:
+        report.fatal(f"{error.filename}: {strerror(error)}" if error.filename else str(error))
+        return 1
 
 
 def load(verb: str) -> Command:
@@ -70,12 +67,14 @@ def load(verb: str) -> Command:
     return command
 
 
-def _run(verb: str, settings: arguments.Options, words: Sequence[str], log: Log) -> int:
+def _run(verb: str, settings: arguments.Options, words: Sequence[str], report: Report) -> int:
+    if verb not in VERBS:
+        raise Failure(f"No help topic for '{verb}'\n", _NO_SUCH_TOPIC)
     command = load(verb)
     options, rest = arguments.parse(command, words)
     if options.flag("help"):
         return _help("command", command)
-    return command.action(Call(settings, options, rest, log))
+    return command.action(Call(settings, options, rest, report))
 
 
 def _flags() -> tuple[Flag, ...]:

@@ -24,7 +24,10 @@ class Relay:
         self._poller.register(wake, select.POLLIN)
 
     def carry(self, source: int, target: int, *, ours: bool = False, output: bool = True) -> None:
-        """From ``source`` to ``target``, which is closed at the end if it is ``ours``. ``output``: ``drained`` waits for it."""
+        """From ``source`` to ``target``, which is closed at the end if it is ``ours``.
+
+        ``drained`` waits for the ``output``; its source is ours to close.
+        """
         self._pumps.append(_Pump(source, target, ours=ours, output=output))
 
     def turn(self) -> None:

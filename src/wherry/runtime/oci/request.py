@@ -10,17 +10,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wherry.runtime.oci.log import Log
+    from wherry.runtime.oci.report import Report
 
     Json = dict[str, Any]
 
 
-def of_container(container_id: str, config: Json, rootfs: str, cgroup: str, *, seccomp: bytes, log: Log) -> Json:
+def of_container(container_id: str, config: Json, rootfs: str, cgroup: str, *, seccomp: bytes, report: Report) -> Json:
     """For a container's first process."""
     linux = config.get("linux") or {}
     spaces = {entry["type"]: entry.get("path") or "" for entry in linux.get("namespaces") or ()}
     return {
-        **_of_process(container_id, config["process"], seccomp=seccomp, log=log),
+        **_of_process(container_id, config["process"], seccomp=seccomp, report=report),
         "exec": None,
         "root": {"lower": [rootfs], "upper": "", "work": ""},
         "cgroup": cgroup,
@@ -31,17 +31,17 @@ def of_container(container_id: str, config: Json, rootfs: str, cgroup: str, *, s
     }
 
 
-def of_exec(container_id: str, bundle: str, pid: int, process: Json, *, seccomp: bytes, log: Log) -> Json:
+def of_exec(container_id: str, bundle: str, pid: int, process: Json, *, seccomp: bytes, report: Report) -> Json:
     """For a further process of the container whose init is ``pid``."""
     return {
-        **_of_process(container_id, process, seccomp=seccomp, log=log),
+        **_of_process(container_id, process, seccomp=seccomp, report=report),
         "exec": {"pid": pid, "bundle": bundle},
         "cgroup": "",
         "resources": None,
     }
 
 
-def _of_process(container_id: str, process: Json, *, seccomp: bytes, log: Log) -> Json:
+def _of_process(container_id: str, process: Json, *, seccomp: bytes, report: Report) -> Json:
     size = process.get("consoleSize") or {}
     return {
         "id": container_id,
@@ -54,7 +54,7 @@ def _of_process(container_id: str, process: Json, *, seccomp: bytes, log: Log) -
         "user": None,
         "group_add": [],
         "seccomp": bool(seccomp),
-        "capabilities": _capabilities(process, log),
+        "capabilities": _capabilities(process, report),
         "oom_score_adj": process.get("oomScoreAdj"),
         "init": False,
         # Its parent goes, and it stays.
@@ -62,9 +62,9 @@ def _of_process(container_id: str, process: Json, *, seccomp: bytes, log: Log) -
     }
 
 
-def _capabilities(process: Json, log: Log) -> dict[str, int]:
+def _capabilities(process: Json, report: Report) -> dict[str, int]:
     """None of them where the configuration does not name any."""
     sets, unknown = masks(process.get("capabilities") or {})
     if unknown:
-        log.warning(f"ignoring unknown or unavailable capabilities: [{' '.join(unknown)}]")
+        report.warning(f"ignoring unknown or unavailable capabilities: [{' '.join(unknown)}]")
     return sets

@@ -25,9 +25,9 @@ def _run(call: Call) -> int:
         raise failure("run", error) from error
     if not detach and not call.options.flag("keep") and creation.container is not None:
         try:
-            destroy(creation.container, creation.cgroups, call.log)
+            destroy(creation.container, creation.cgroups, call.report)
         except Failure as error:
-            call.log.error(str(error))
+            call.report.error(str(error))
     return code
 
 

@@ -44,7 +44,7 @@ def _read_only_mount(python: str) -> int:
     """-1 when it cannot be had: no privilege, or a kernel before 5.12."""
     import _ctypes  # noqa: PLC0415  not in a shim or an init
 
-    handle = _ctypes.dlopen(None, 0)
+    handle = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None is the program itself
     call = _ctypes.dlsym(handle, "syscall")
     path = os.fsencode(python)
     fd: int = _ctypes.call_function(call, (_SYS_OPEN_TREE, _AT_FDCWD, path, _OPEN_TREE_CLONE | os.O_CLOEXEC))

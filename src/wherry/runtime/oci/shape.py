@@ -1,9 +1,9 @@
-"""Of which types config.json is made (runtime-spec 1.2), and the error, in Go's words, for the first value of another. Pure.
+"""Of which types config.json is made (runtime-spec 1.2); Go's words for the first value of another type. Pure.
 
-    string bool int64 uint32 …     as in Go
-    string:Name                    a string whose Go type has that name
-    []T  {}T                       a list, an object with any names
-    Name                           an object with the fields below; what it has besides is left alone
+string bool int64 uint32 …     as in Go
+string:Name                    a string whose Go type has that name
+[]T  {}T                       a list, an object with any names
+Name                           an object with the fields below; what it has besides is left alone
 """
 
 from __future__ import annotations
@@ -125,15 +125,11 @@ def _check(value: Any, kind: str, struct: str, path: str) -> None:
     # In Go null leaves a field as it was.
     if value is None:
         return
-    if kind.startswith("[]"):
-        if not isinstance(value, list):
+    if kind.startswith(("[]", "{}")):
+        wanted = list if kind.startswith("[]") else dict
+        if not isinstance(value, wanted):
             raise _mismatch(value, kind, struct, path)
-        for item in value:
-            _check(item, kind[2:], struct, path)
-    elif kind.startswith("{}"):
-        if not isinstance(value, dict):
-            raise _mismatch(value, kind, struct, path)
-        for item in value.values():
+        for item in value.values() if isinstance(value, dict) else value:
             _check(item, kind[2:], struct, path)
     elif kind in _STRUCTS:
         if not isinstance(value, dict):

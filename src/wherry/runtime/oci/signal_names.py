@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # has no stub
 
 from wherry.runtime.oci.errors import Failure
-from wherry.runtime.oci.log import quote
+from wherry.runtime.oci.report import quote
 
 _ALIASES = {"SIGIOT": "SIGABRT", "SIGPOLL": "SIGIO", "SIGCLD": "SIGCHLD", "SIGUNUSED": "SIGSYS"}
 

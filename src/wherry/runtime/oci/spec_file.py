@@ -56,4 +56,3 @@ def decode(data: bytes, kind: str) -> dict[str, Any]:
         raise Failure(explain(data)) from error
     shape.check(value, kind)
     return value or {}
-

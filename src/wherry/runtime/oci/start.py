@@ -22,7 +22,7 @@ def _start(call: Call) -> int:
     host = os.environ.get("NOTIFY_SOCKET", "")
     listener = notify.listen(container.directory) if host else None
     gate.open_(container.gate)
-    run_all(container, "poststart", container.state(status.RUNNING, container.pid), call.log)
+    run_all(container, "poststart", container.state(status.RUNNING, container.pid), call.report)
     if listener is not None:
         notify.forward(listener, host, container.pid, container.record["start"])
     return 0

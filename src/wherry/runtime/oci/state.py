@@ -41,6 +41,6 @@ COMMAND = Command(
     "state",
     _state,
     usage="output the state of a container",
-    arguments="<container-id>\n\nWhere \"<container-id>\" is your name for the instance of the container.",
+    arguments='<container-id>\n\nWhere "<container-id>" is your name for the instance of the container.',
     description="The state command outputs current state information for the\ninstance of a container.",
 )

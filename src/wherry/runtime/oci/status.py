@@ -1,10 +1,10 @@
 """What state a container is in: asked of the kernel each time, never remembered.
 
-    stopped     init's pid is gone, a zombie, or somebody else's by now (its start time differs)
-    creating    init is there, and so is the command that makes the container
-    paused      its control group is frozen
-    created     init listens at the gate
-    running     it does not any more
+stopped     init's pid is gone, a zombie, or somebody else's by now (its start time differs)
+creating    init is there, and so is the command that makes the container
+paused      its control group is frozen
+created     init listens at the gate
+running     it does not any more
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Where the runtime remembers its containers. What state one is in the kernel says, see ``status``.
 
-    <root>/                 0700; /run/wherry-oci, without root $XDG_RUNTIME_DIR/wherry-oci
-        .seccomp/           compiled filters by content
-        <id>/               0711, made first and removed last: it reserves the id
-            state.json      the record, see ``Container``; replaced whole
-            start.sock      the gate: init listens there until it is started
-            notify/         the socket for sd_notify(3), if the caller has one
+<root>/                 0700; /run/wherry-oci, without root $XDG_RUNTIME_DIR/wherry-oci
+    .seccomp/           compiled filters by content
+    <id>/               0711, made first and removed last: it reserves the id
+        state.json      the record, see ``Container``; replaced whole
+        start.sock      the gate: init listens there until it is started
+        notify/         the socket for sd_notify(3), if the caller has one
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Store:
         try:
             os.makedirs(self.root, mode=0o700, exist_ok=True)
             os.mkdir(directory, 0o711)
-            os.chmod(directory, 0o711)
+            os.chmod(directory, 0o711)  # noqa: S103  the gate and the notify socket are reached through it
         except FileExistsError:
             raise Failure("container with given ID already exists") from None
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What config.json must say before anything is made of it: runtime-spec 1.2's schema, and runc's own checks in its words.
+"""What config.json must say before anything is made of it: runtime-spec 1.2's schema, and runc's checks in its words.
 
 Pure: what has to be asked of the machine comes as ``Facts``. The cgroup part is ``Cgroups.validate``'s, seccomp
 ``linux.seccomp``'s, the types ``shape``'s.
@@ -7,7 +7,7 @@ Pure: what has to be asked of the machine comes as ``Facts``. The cgroup part is
 from __future__ import annotations
 
 from wherry.runtime.oci.errors import Failure
-from wherry.runtime.oci.log import quote
+from wherry.runtime.oci.report import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,10 +121,8 @@ def _mount(mount: Json) -> list[str]:
         _mapping(mapping, f"mount {quote(target)}")
     if target.startswith("/"):
         return []
-    return [
-        f"mount destination {target} is not absolute. "
-        "Support for non-absolute mount destinations will be removed in a future release."
-    ]
+    future = "Support for non-absolute mount destinations will be removed in a future release."
+    return [f"mount destination {target} is not absolute. {future}"]
 
 
 def _devices(linux: Json) -> None:
@@ -222,7 +220,7 @@ def _check_network_sysctl(name: str, present: dict[str, str], facts: Facts) -> N
 
 
 def dotted(name: str) -> str:
-    """A sysctl's name with dots between the parts: where a slash comes first the two have changed places (sysctl.d(5))."""
+    """A sysctl's name with dots between the parts: where a slash comes first the two are exchanged (sysctl.d(5))."""
     separators = [char for char in name if char in "./"]
     return name.translate(_SWAPPED) if separators[:1] == ["/"] else name
 

@@ -30,8 +30,10 @@ class LocalDriver:
     name = "local"
     scope = "local"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, owner: tuple[int, int] = (0, 0)) -> None:
         self._root = root
+        self._owner = owner
+        """Of a new volume: the host's ids of the containers' root."""
 
     def path(self, name: str) -> Path:
         """Where the data of volume ``name`` is."""
@@ -44,6 +46,8 @@ class LocalDriver:
         top.mkdir(mode=0o701, exist_ok=True)
         self.path(name).mkdir(mode=0o755, exist_ok=True)
         self.path(name).chmod(0o755)
+        if self._owner != (0, 0):
+            os.chown(self.path(name), *self._owner)
         sync_directory(top)
         sync_directory(self._root)
 

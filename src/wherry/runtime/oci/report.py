@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
 from wherry.runtime.oci import gojson, output
 from wherry.runtime.oci.errors import Failure, strerror
 
+_HIGH = 256
 _COLOURS = {"error": 31, "warning": 33, "info": 36, "debug": 37}
 _SHORT = {"error": "ERRO", "warning": "WARN", "info": "INFO", "debug": "DEBU"}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\t": "\\t",
+    "\r": "\\r",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\v": "\\v",
+}
 
 
-class Log:
+class Report:
     """Where warnings and errors go. ``path`` empty is standard error."""
 
     def __init__(self, path: str = "", kind: str = "text", *, debug: bool = False) -> None:
@@ -27,9 +39,12 @@ class Log:
         if path:
             flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_SYNC | os.O_CLOEXEC
             try:
-                self._fd = os.open(path, flags, 0o644)
+                fd = os.open(path, flags, 0o644)
             except OSError as error:
                 raise Failure(f"open {path}: {strerror(error)}") from error
+            # Out of the way of the descriptors that the caller may want passed on to a container.
+            self._fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+            os.close(fd)
 
     def error(self, message: str) -> None:
         """Something did not work."""
