@@ -84,7 +84,9 @@ async def _settle(context: Context, entry: Entry, found: Shim | ExitStatus | Non
     elif state.alive:
         await _has_ended(context, entry, ExitStatus(code=LOST_CODE, finished_at=now_ns()))
     elif state.status in (Status.REMOVING, Status.DEAD):
-        await removal.remove_ended(context, entry, volumes=entry.record.host_config.auto_remove)
+        # The mark is stored only where volumes go with the container.
+        marked = state.status is Status.REMOVING
+        await removal.remove_ended(context, entry, volumes=marked or entry.record.host_config.auto_remove)
     elif entry.record.host_config.auto_remove and state.status is Status.EXITED:
         await removal.remove_ended(context, entry, volumes=True)
     elif state.status is Status.RESTARTING or _starts_with_daemon(entry):
