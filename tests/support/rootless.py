@@ -29,8 +29,7 @@ mount --bind "$SOURCE" /mnt/src
 mount --bind "$PREFIX" /mnt/venv
 cd /
 exec setpriv --reuid "$OWNER" --regid "$OWNER" --clear-groups --inh-caps=-all --bounding-set=+all \
-    env -u DOCKER_HOST HOME="$ROOT/home" XDG_RUNTIME_DIR="$ROOT/run" PYTHONPATH=/mnt/src \
-    /mnt/venv/bin/python -m wherry.daemon.rootless.main "$@"
+    env -u DOCKER_HOST HOME="$ROOT/home" XDG_RUNTIME_DIR="$ROOT/run" PYTHONPATH=/mnt/src /mnt/venv/bin/python "$@"
 """
 
 
@@ -46,6 +45,37 @@ def rootless_missing() -> str | None:
     return None
 
 
+class User:
+    """An ordinary user with a home and a runtime directory below ``root``."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+        root.chmod(0o755)
+        for folder in ("home", "run", "etc"):
+            (root / folder).mkdir()
+        for folder in ("home", "run"):
+            os.chown(root / folder, UID, UID)
+        self._write_accounts(root / "etc")
+        (root / "user.sh").write_text(_SCRIPT)
+
+    def python(self, *words: str) -> list[str]:
+        """The command line that runs this environment's python as the user."""
+        source = Path(wherry.__file__).parents[1]
+        variables = [f"ROOT={self.root}", f"SOURCE={source}", f"OWNER={UID}", f"PREFIX={sys.prefix}"]
+        script = str(self.root / "user.sh")
+        return ["env", *variables, "unshare", "--mount", "--propagation", "private", "bash", script, *words]
+
+    def _write_accounts(self, folder: Path) -> None:
+        for name, line in (
+            ("passwd", f"{self.name}:x:{UID}:{UID}::{self.root}/home:/bin/sh"),
+            ("group", f"{self.name}:x:{UID}:"),
+            ("subuid", f"{self.name}:300000:65536"),
+            ("subgid", f"{self.name}:300000:65536"),
+        ):
+            (folder / name).write_text(f"{Path('/etc', name).read_text()}{line}\n")
+
+
 class Rootless(Wherryd):
     """Ours, by ``wherryd-rootless``."""
 
@@ -53,25 +83,14 @@ class Rootless(Wherryd):
 
     def __init__(self, *, extra: tuple[str, ...] = ()) -> None:
         super().__init__(extra=extra)
-        os.chmod(self.root, 0o755)
-        root = Path(self.root)
-        for name in ("home", "run", "etc"):
-            (root / name).mkdir()
-        for name in ("home", "run"):
-            os.chown(root / name, UID, UID)
-        self._accounts(root / "etc")
+        self.user = User(self.name, Path(self.root))
         self.socket = f"{self.root}/run/wherry.sock"
         self.host = f"unix://{self.socket}"
         self.data_root = f"{self.root}/home/.local/share/wherry"
         self.exec_root = f"{self.root}/run/wherry/exec"
 
     def argv(self) -> list[str]:
-        script = Path(self.root, "start.sh")
-        script.write_text(_SCRIPT)
-        source = Path(wherry.__file__).parents[1]
-        words = [f"ROOT={self.root}", f"SOURCE={source}", f"OWNER={UID}", f"PREFIX={sys.prefix}"]
-        own = ["--name", self.name, "--bip", "172.29.6.1/24"]
-        return ["env", *words, "unshare", "--mount", "--propagation", "private", "bash", str(script), *own]
+        return self.user.python("-m", "wherry.daemon.rootless.main", "--name", self.name, "--bip", "172.29.6.1/24")
 
     def uid_of(self, pid: int) -> int:
         """Who runs a process, as the machine sees it."""
@@ -89,12 +108,3 @@ class Rootless(Wherryd):
         eventually("its processes end", lambda: not leaks.processes(self.name, self.root), within=5)
         self.box.remove()
         shutil.rmtree(self.root, ignore_errors=True)
-
-    def _accounts(self, folder: Path) -> None:
-        for name, line in (
-            ("passwd", f"{self.name}:x:{UID}:{UID}::{self.root}/home:/bin/sh"),
-            ("group", f"{self.name}:x:{UID}:"),
-            ("subuid", f"{self.name}:300000:65536"),
-            ("subgid", f"{self.name}:300000:65536"),
-        ):
-            (folder / name).write_text(f"{Path('/etc', name).read_text()}{line}\n")

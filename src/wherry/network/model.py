@@ -90,7 +90,7 @@ class JoinRequest:
     mac_address: str = ""
     """``Config.MacAddress``, for the network of ``mode``."""
     user_namespace: str | None = None
-    """The user namespace that the network namespace shall belong to: a path, empty for a new one, None for the host's."""
+    """The user namespace that the network namespace belongs to: a path, empty for a new one, None for the host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

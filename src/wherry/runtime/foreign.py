@@ -1,8 +1,9 @@
 """A container, or an exec, that another OCI runtime makes under a shim of ours: runc, crun, what the daemon knows of.
 
-    create    in a child with a mount namespace of its own: the overlay is mounted at <bundle>/rootfs, config.json is
-              completed, the runtime executed. It hands the container a copy of that namespace, and with it the last
-              trace of the overlay goes from the host.
+    create    in a child with a mount namespace of its own: the overlay is mounted at <exec-root>/rootfs (each child
+              sees its own there, and the root of a user namespace may pass those directories), config.json is
+              completed, the runtime executed. It hands the container a copy of that namespace, and when it ends the
+              last trace of the overlay goes from the host.
     start     when the record is written
     delete    when the container's first process has ended
 
@@ -38,7 +39,6 @@ _CREATE = "failed to create task for container: failed to create shim task: OCI 
 _START = "OCI runtime start failed"
 _EXEC = "OCI runtime exec failed"
 _DELETE = "OCI runtime delete failed"
-_FILES = ("runtime.log", "runtime.pid", "process.json", "console.sock")
 
 
 class ForeignStarter(Starter):
@@ -112,10 +112,12 @@ class ForeignStarter(Starter):
         """In the child: the root in place, and a configuration that says everything."""
         spec = read_json(f"{self._bundle}/config.json")
         linux = spec.get("linux") or {}
-        _leave_host(self._bundle)
+        place = _root_directory(self._bundle)
+        _leave_host(place)
         layers = self._request["root"]
         user = init_userns.of_spec(linux) if layers["idmap"] else -1
-        root = init_layers.mount_overlay(layers, f"{self._bundle}/rootfs", user_namespace=user)
+        root = init_layers.mount_overlay(layers, place, user_namespace=user)
+        spec["root"]["path"] = place
         complete_process(spec["process"], self._request, root)
         make_directory(spec["process"]["cwd"], root, root_of(linux))
         os.close(root)
@@ -194,14 +196,21 @@ class ForeignStarter(Starter):
         return Call(words, log=log, doing=doing)
 
 
-def _leave_host(bundle: str) -> None:
-    """A mount namespace in which what is mounted in the bundle does not reach the host.
+def _root_directory(bundle: str) -> str:
+    """Where to mount the root: not in the bundle, which is ours alone."""
+    place = f"{os.path.dirname(os.path.dirname(bundle))}/rootfs"
+    os.makedirs(place, mode=0o711, exist_ok=True)
+    return place
 
-    Only the mount that holds the bundle is cut off: a bind that is to share its mounts with the host still does.
+
+def _leave_host(directory: str) -> None:
+    """A mount namespace in which what is mounted on ``directory`` does not reach the host.
+
+    Only the mount that holds it is cut off: a bind that is to share its mounts with the host still does.
     """
     with Step("creating a mount namespace"):
         namespaces.unshare(namespaces.CLONE_NEWNS)
-    place = os.path.realpath(bundle)
+    place = os.path.realpath(directory)
     while True:
         try:
             mounts.mount(None, place, None, MS_SLAVE)

@@ -70,6 +70,9 @@ class _Hook:
         try:
             status = self._attend(pid, feed)
             trouble = os.read(report, 16)
+        except BaseException:  # whoever waits for it has been interrupted
+            _kill(pid)
+            raise
         finally:
             for fd in (output, errors, report):
                 os.close(fd)

@@ -96,13 +96,14 @@ def _start(plan: Plan, channel: sockets.Socket, stdio: Stdio) -> None:
     if seccomp is None:
         seccomp = read_file(f"{plan.bundle}/seccomp.bpf") if plan.request["seccomp"] else b""
     flags = exec_flags(plan.request["exec"]["pid"]) if plan.container >= 0 else 0
+    inside = plan.request.get("user_namespace") or flags & namespaces.CLONE_NEWUSER or namespaces.IN_USER_NAMESPACE
     program = Program(
         spec["process"],
         plan.request,
         seccomp,
         spec=spec,
         keep=plan.keep,
-        user_namespace=plan.in_user_namespace or bool(flags & namespaces.CLONE_NEWUSER),
+        user_namespace=bool(inside),
     )
     if plan.container >= 0:
         spec["process"].setdefault("oomScoreAdj", plan.oom_score_adj)

@@ -23,7 +23,7 @@ def mount_cgroups(root: int, mount: Mount, cgroups: Cgroups | None, path: str, *
 
     Without ``own_namespace`` /proc/self/cgroup counts from the top, so on v2 the whole tree is shown, as by runc.
     """
-    target, _ = open_target(root, mount, directory=True)
+    target = open_target(root, mount, directory=True).fd
     try:
         hierarchies = cgroups.hierarchies if cgroups is not None and path else []
         if not hierarchies:

@@ -10,6 +10,7 @@ import stat
 from wherry.linux import mounts, paths
 from wherry.runtime.init_errors import StartError, Step
 from wherry.runtime.init_mount_sources import host_device
+from wherry.runtime.init_mount_target import place_of
 from wherry.runtime.init_mounts import clean
 
 TYPE_CHECKING = False
@@ -69,11 +70,12 @@ def take_from_host(devices: list[Device]) -> dict[str, int]:
     return nodes
 
 
-def make_all(root: int, devices: list[Device], covered: set[str], nodes: dict[str, int]) -> None:
+def make_all(root: int, devices: list[Device], *, covered: set[str], bound: set[str], nodes: dict[str, int]) -> None:
     """Make ``devices`` and the links below ``root``. Raises StartError.
 
-    ``covered`` are the paths that config.json mounts something on: whatever is there is meant. ``nodes`` are from
-    ``take_from_host``; they are closed.
+    ``covered`` are the paths that config.json mounts something on: whatever is there is meant. ``bound`` is where the
+    host's directories are, to which no link of the image may lead us. ``nodes`` are from ``take_from_host``; they are
+    closed.
     """
     directories: dict[str, int] = {}
     try:
@@ -81,15 +83,25 @@ def make_all(root: int, devices: list[Device], covered: set[str], nodes: dict[st
             with Step(f'error creating device nodes: mknod "{device["path"]}"'):
                 parent, _, name = device["path"].rpartition("/")
                 if parent not in directories:
-                    directories[parent] = paths.make_in(root, parent, directory=True)
+                    directories[parent] = _directory(root, parent, bound)
                 _make(directories[parent], name, device, covered, nodes.pop(device["path"], None))
         with Step("error setting up /dev symlinks"):
             if "/dev" not in directories:
-                directories["/dev"] = paths.make_in(root, "/dev", directory=True)
+                directories["/dev"] = _directory(root, "/dev", bound)
             _make_links(directories["/dev"], covered)
     finally:
         for fd in (*directories.values(), *(node for node in nodes.values() if node >= 0)):
             os.close(fd)
+
+
+def _directory(root: int, path: str, bound: set[str]) -> int:
+    """Where devices are to be made: as said, or where links lead, but for the host's directories (CVE-2026-41579)."""
+    fd = paths.make_in(root, path, directory=True)
+    where = place_of(root, fd)
+    if where != (path or "/") and (where is None or any(f"{where}/".startswith(f"{other}/") for other in bound)):
+        os.close(fd)
+        raise StartError(f'error creating device nodes: a link leads from "{path}" out of the container')
+    return fd
 
 
 def _make(parent: int, name: str, device: Device, covered: set[str], node: int | None) -> None:

@@ -27,8 +27,9 @@ def make(root: int, mount: Mount, *, label: str = "", inside: bool = False, spar
     ``inside`` a user namespace a group that is not mapped there is left out, and where the namespace may not mount the
     file system, ``spare`` (a detached tree, ours to close) is. Raises StartError, OSError.
     """
-    target, found = open_target(root, mount, directory=True)
-    further = _mode_of(target) if found and mount.fstype == "tmpfs" and not _has(mount, "mode") else []
+    place = open_target(root, mount, directory=True)
+    target = place.fd
+    further = _mode_of(target) if place.found and mount.fstype == "tmpfs" and not _has(mount, "mode") else []
     # What is to be filled yet is sealed at the end: the devices of /dev, mount points below a tmpfs.
     read_only = mount.flags & MS_RDONLY or mount.recursive_attributes[0] & mounts.MOUNT_ATTR_RDONLY
     late = bool(read_only) and (mount.fstype == "tmpfs" or mount.target == "/dev")
@@ -48,15 +49,16 @@ def make(root: int, mount: Mount, *, label: str = "", inside: bool = False, spar
     return -1
 
 
-def put_down(root: int, mount: Mount, tree: int, *, covers: bool = False) -> None:
-    """Attach a detached ``tree``, dressed already, at the mount's target; it is closed.
+def put_down(root: int, mount: Mount, tree: int, *, covers: bool = False) -> str:
+    """Attach a detached ``tree``, dressed already, at the mount's target, and say where that is; it is closed.
 
     ``covers``: its top is new, and takes the mode of the directory that it covers, unless the entry gives one.
     """
     directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-    target, found = open_target(root, mount, directory=directory, source=-1 if covers else tree)
+    place = open_target(root, mount, directory=directory, source=-1 if covers else tree)
+    target = place.fd
     try:
-        if covers and found and mount.fstype == "tmpfs" and not _has(mount, "mode"):
+        if covers and place.found and mount.fstype == "tmpfs" and not _has(mount, "mode"):
             _change_mode(tree, stat.S_IMODE(os.fstat(target).st_mode))
         mounts.move_mount(tree, target)
         # Attached to something shared it has become that too.
@@ -68,11 +70,12 @@ def put_down(root: int, mount: Mount, tree: int, *, covers: bool = False) -> Non
     finally:
         os.close(target)
         os.close(tree)
+    return place.where
 
 
 def change(root: int, mount: Mount) -> None:
     """``remount``: other options for what is mounted at the target. With ``bind`` only the mount's own."""
-    target, _ = open_target(root, mount, directory=True)
+    target = open_target(root, mount, directory=True).fd
     try:
         if mount.flags & MS_BIND:
             dress(target, mount)

@@ -16,10 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# What an exec enters in any case. The pid namespace it was born into.
-_ENTERED = ("mount", "uts", "ipc", "network", "cgroup")
-# What it enters only where it differs: the kernel refuses the caller's own user namespace.
-_DIFFERING = ("user", "time")
+# What an exec enters, where it differs from the caller's: the kernel refuses one's own user namespace, and without
+# privileges every other that is the host's too. The pid namespace it was born into.
+_ENTERED = ("user", "mount", "uts", "ipc", "network", "cgroup", "time")
+_FILES = {"mount": "mnt", "network": "net"}
 
 
 class Namespaces:
@@ -118,14 +118,18 @@ def exec_flags(pid: int) -> int:
 
     Raises StartError when it is gone.
     """
-    flags = sum(FLAGS[kind] for kind in _ENTERED)
-    for kind in _DIFFERING:
+    flags = 0
+    for kind in _ENTERED:
+        name = _FILES.get(kind, kind)
         try:
-            if os.stat(f"/proc/{pid}/ns/{kind}").st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
+            own = os.stat(f"/proc/self/ns/{name}").st_ino
+        except FileNotFoundError:
+            continue  # a kernel without them
+        try:
+            if os.stat(f"/proc/{pid}/ns/{name}").st_ino != own:
                 flags |= FLAGS[kind]
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ESRCH):
                 raise
-            if os.path.exists(f"/proc/self/ns/{kind}"):
-                raise StartError("the container is not running") from None
+            raise StartError("the container is not running") from None
     return flags

@@ -62,11 +62,15 @@ class Root:
         self.fd = -1
         """The top of the container's file system, once it is mounted."""
         self.mounts = [_parse(entry, bundle) for entry in spec.get("mounts") or ()]
+        self._bound: set[str] = set()
         self._covered = {mount.target for mount in self.mounts}
         for mount in self.mounts:
             if mount.idmap and mount.mappings is None and not user_namespace:
                 raise StartError(f"{mount.title}: id-mapped mounts must have both uid and gid mappings specified")
-        self.own_dev = not any(mount.target == "/dev" and mount.kind == BIND for mount in self.mounts)
+        # Of the host's devices nothing is changed.
+        self.own_dev = not any(
+            mount.target == "/dev" and (mount.kind == BIND or mount.fstype == "devtmpfs") for mount in self.mounts
+        )
         self._devices = devices.wanted(self._linux) if self.own_dev else []
 
     def clone_sources(self, userns_fd_of: NamespaceOf) -> None:
@@ -104,7 +108,7 @@ class Root:
             else:
                 self._mount(index, mount)
         if self.own_dev:
-            devices.make_all(self.fd, self._devices, self._covered, self._nodes)
+            devices.make_all(self.fd, self._devices, covered=self._covered, bound=self._bound, nodes=self._nodes)
 
     def populate_cgroups(self) -> None:
         """The rest: once the container's cgroup has been made."""
@@ -165,7 +169,9 @@ class Root:
                 own = "cgroup" in self._own
                 mount_cgroups(self.fd, mount, self._cgroups, self.cgroup_path, own_namespace=own)
             elif mount.kind == BIND or mount.idmap:
-                making.put_down(self.fd, mount, tree, covers=mount.kind != BIND)
+                where = making.put_down(self.fd, mount, tree, covers=mount.kind != BIND)
+                if mount.kind == BIND:
+                    self._bound.add(where)
             else:
                 late = making.make(self.fd, mount, label=self._label, inside=self._inside, spare=tree)
                 if late >= 0:

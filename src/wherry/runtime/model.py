@@ -10,6 +10,8 @@ The exec root of one daemon:
             shim.sock              the shim's socket, SOCK_STREAM, framed (see ``frames.py``)
             exit.json              written once, when init is gone: the ExitStatus
         execs/<exec id>/           the same for an exec process
+        rootfs/                    empty; where another runtime's call sees its container's root, see ``foreign``
+        runtimes/<name>/           another runtime's own state
 """
 
 from __future__ import annotations

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.record import ContainerRecord
 from wherry.lib.errors import Internal
+from wherry.linux.cgroups.detect import parse_mountinfo
 from wherry.runtime import foreign_command
 from wherry.runtime.foreign_registry import find_init
 from wherry.runtime.foreign_seccomp import oci_seccomp
@@ -51,6 +55,16 @@ async def thaw(context: Context, record: ContainerRecord, path: str) -> None:
         await _call(context, record, "resume")
     else:
         await asyncio.to_thread(context.cgroups.thaw, path)
+
+
+def drop_parent(context: Context) -> None:
+    """Remove what other runtimes have made in trees that we leave alone: v2 beside v1, where runc makes groups too."""
+    parent = context.settings.cgroup_parent
+    known = {tree.mountpoint for tree in context.cgroups.hierarchies}
+    for tree in parse_mountinfo(Path("/proc/self/mountinfo").read_text()) if parent else ():
+        if tree.mountpoint not in known:
+            with contextlib.suppress(OSError):  # it is not there, or another's, or not empty
+                os.rmdir(tree.at(parent))
 
 
 def _elsewhere(context: Context, record: ContainerRecord, path: str) -> bool:

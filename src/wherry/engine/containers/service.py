@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Sequence
 from wherry.engine.containers import (
     attach,
     create,
+    foreign,
     inspect,
     listing,
     logs,
@@ -67,6 +68,7 @@ class Containers:
         parent = self._context.settings.cgroup_parent
         if not self._context.cgroups.children(parent):
             await asyncio.to_thread(self._context.cgroups.remove, parent)
+            foreign.drop_parent(self._context)
 
     # --- which there are ------------------------------------------------------------------------------------------
 

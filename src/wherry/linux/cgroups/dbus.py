@@ -1,7 +1,9 @@
 """A connection to a message bus, and calls over it. Imports os and ``_socket``.
 
-By hand, in some two hundred lines with ``dbus_wire``: a shim makes the calls, and a library with its enums and asyncio
-would cost it more memory than all the rest of it. D-Bus Specification 0.43, "Authentication Protocol", "Message Bus".
+By hand, with ``dbus_wire``: a shim makes the calls, which may import none of re, socket and typing; jeepney, the
+smallest library for it, brings 54 modules with it and these three among them.
+
+D-Bus Specification 0.43, "Authentication Protocol" and "Message Bus".
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ FLAGS = (
 
 
 def _create(call: Call) -> int:
-    creation = Creation(call, detach=True, gated=True)
+    creation = Creation(call, detach=True, gated=True, reaper=False)
     try:
         creation.prepare()
         creation.make()

@@ -19,12 +19,14 @@ from wherry.runtime.oci import gate, launch, machine, notify, request, spec_file
 from wherry.runtime.oci.destroy import run_all
 from wherry.runtime.oci.errors import Failure, strerror
 from wherry.runtime.oci.launch import Launch
+from wherry.runtime.oci.signals import Signals
 from wherry.runtime.oci.store import Container
 from wherry.runtime.oci.validate import validate, validate_process
 from wherry.runtime.start import Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from wherry.linux.cgroups import Cgroups
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
 class Creation:
     """One container on its way. Every method raises Failure; ``undo`` takes back what there is by then."""
 
-    def __init__(self, call: Call, *, detach: bool, gated: bool) -> None:
+    def __init__(self, call: Call, *, detach: bool, gated: bool, reaper: bool) -> None:
         self._call = call
+        self._signals = Signals()
         self._report = call.report
         self._detach = detach
         self.config: Json = {}
@@ -45,7 +48,10 @@ class Creation:
         self.container: Container | None = None
         self.cgroups: Cgroups = machine.groups(systemd=call.settings.flag("systemd-cgroup"))
         self._gated = gated
+        self._reaper = reaper
         self._start: Start | None = None
+        self._group = ""
+        """The group that ``make_by`` has made."""
         self._host = os.environ.get("NOTIFY_SOCKET", "")
         self._listener: notify.Socket | None = None
 
@@ -88,6 +94,7 @@ class Creation:
             detach=self._detach,
             pid_file=pid_file,
             listening=_listen_fds(),
+            signals=self._signals,
         )
 
     def make(self) -> None:
@@ -95,7 +102,8 @@ class Creation:
         streams, container = self._prepared()
         plan = self._plan(container, streams)
         # Whoever forks its init into a user namespace gets it back as a grandchild.
-        process.set_subreaper()
+        if self._reaper or plan.in_user_namespace:
+            process.set_subreaper()
         listener = None
         if self._gated or self._has_hooks("startContainer"):
             listener = gate.listen(container.gate)
@@ -113,6 +121,23 @@ class Creation:
             streams.listen(start, self._run_hooks, self.config, lambda: container.state(status.CREATING, start.pid))
         except StartError as error:
             raise launch.translate(error) from error
+        container.record["creator"] = None
+        container.save()
+
+    def make_by(self, make: Callable[[Container], int]) -> None:
+        """In place of ``make``: somebody else makes the processes; ``make`` returns the pid of the first."""
+        _, container = self._prepared()
+        process.set_subreaper()
+        try:
+            if container.cgroup:
+                self.cgroups.create(container.cgroup)
+                self._group = container.cgroup
+            container.record["pid"] = pid = make(container)
+            if container.cgroup:
+                self.cgroups.attach(container.cgroup, pid)
+        except CgroupError as error:
+            raise Failure(str(error)) from error
+        container.record["start"] = pidfd.start_time(pid)
         container.record["creator"] = None
         container.save()
 
@@ -137,9 +162,19 @@ class Creation:
             self.launch.abandon()
         if self._start is not None:
             self._start.undo()
+        self._undo_group()
         if self.container is not None:
             self.container.remove()
             run_all(self.container, "poststop", self.container.state(status.STOPPED, 0), self._report)
+
+    def _undo_group(self) -> None:
+        if not self._group:
+            return
+        try:
+            self.cgroups.kill(self._group)
+            self.cgroups.remove(self._group)
+        except CgroupError as error:
+            self._report.warning(str(error))
 
     def _prepared(self) -> tuple[Launch, Container]:
         if self.launch is None or self.container is None:
@@ -171,9 +206,20 @@ class Creation:
         resources = linux.get("resources") or {}
         try:
             self.cgroups.validate(resources)
-            return self.cgroups.resolve(linux.get("cgroupsPath") or "", container_id, resources)
+            path = self.cgroups.resolve(linux.get("cgroupsPath") or "", container_id, resources)
+            self._check_group(path)
         except CgroupError as error:
             raise Failure(str(error)) from error
+        return path
+
+    def _check_group(self, path: str) -> None:
+        """It may be there, but not in use: its end would be the end of others, and what is frozen does not start."""
+        if not path or not self.cgroups.exists(path):
+            return
+        if pids := self.cgroups.procs(path):
+            raise Failure(f"container's cgroup is not empty: {len(pids)} process(es) found")
+        if self.cgroups.frozen(path):
+            raise Failure("container's cgroup unexpectedly frozen")
 
     def _plan(self, container: Container, streams: Launch) -> init.Plan:
         call, config = self._call, self.config

@@ -12,7 +12,6 @@ if __name__ == "__main__":
     gc.disable()  # there is not enough to collect for the time that it would take
     sys.path.insert(0, os.path.abspath(__file__).removesuffix("/wherry/runtime/oci/entry.py"))
 
-    from wherry.runtime.oci.main import main
+    from wherry.runtime.oci.app import run
 
-    code = main(sealed=True)
-    os._exit(code)  # nothing is buffered, and there is nobody to take leave of
+    os._exit(run(sys.argv[1:]))  # nothing is buffered, and there is nobody to take leave of

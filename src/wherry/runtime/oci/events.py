@@ -36,7 +36,7 @@ def _events(call: Call) -> int:
 
 def _print_usage(container: Container, cgroups: Cgroups) -> None:
     try:
-        data = usage(cgroups, container.cgroup)
+        data = usage(cgroups, container.limited_by)
     except CgroupError as error:
         raise Failure(f"unable to get container cgroup stats: {error}") from error
     output.out(gojson.encode({"type": "stats", "id": container.id, "data": data}) + "\n")
@@ -47,7 +47,7 @@ def _follow(call: Call, container: Container, cgroups: Cgroups, interval: float)
     if init is None:
         return
     try:
-        watch = cgroups.oom_events(container.cgroup)
+        watch = cgroups.oom_events(container.limited_by)
     except CgroupError as error:
         raise Failure(str(error)) from error
     poller = select.poll()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from wherry.linux import namespaces
 from wherry.runtime import init
 from wherry.runtime.init_errors import StartError
 from wherry.runtime.oci import launch, machine, request, spec_file, status
@@ -14,7 +15,7 @@ from wherry.runtime.oci.errors import Failure, strerror
 from wherry.runtime.oci.exec_process import of_flags
 from wherry.runtime.oci.launch import Launch
 from wherry.runtime.oci.run import DETACH
-from wherry.runtime.oci.signals import Interrupted
+from wherry.runtime.oci.signals import Interrupted, Signals
 from wherry.runtime.oci.validate import validate_process
 from wherry.runtime.start import Start
 
@@ -53,26 +54,42 @@ def _run(call: Call, container: Container, cgroups: Cgroups) -> int:
     process = _process(call, container)
     validate_process(process, machine.facts())
     group = _group(container.cgroup, call.options.texts("cgroup"))
-    streams = Launch(process, call.options, call.report, detach=call.options.flag("detach"), pid_file=pid_file)
+    detach = call.options.flag("detach")
+    streams = Launch(process, call.options, call.report, detach=detach, pid_file=pid_file, signals=Signals())
     plan = _plan(call, container, cgroups, process)
     plan.cgroup_path = group
     plan.keep = streams.keep
+    owner = (0, 0) if _enter_as_owner(plan.container) else host_root(container.config)
     start = Start(plan, cgroups)
     try:
-        streams.open(host_root(container.config))
+        streams.open(owner)
         streams.fork(start)
         os.close(plan.container)
         start.make_cgroup()
         start.go()
         streams.listen(start, _no_hooks, {**container.config, "process": process}, lambda: _state(container))
         streams.write_pid_file(start.pid)
-        return 0 if call.options.flag("detach") else streams.wait(start.pid)
+        return 0 if detach else streams.wait(start.pid)
     except BaseException as error:
         streams.abandon()
         start.undo()
         if isinstance(error, StartError):
             raise launch.translate(error) from error
         raise
+
+
+def _enter_as_owner(init_fd: int) -> bool:
+    """An ordinary user may enter the container's namespaces only as root of their user namespace, which is his.
+
+    Whether we are that now, instead of who we were.
+    """
+    if os.geteuid() == 0:
+        return False
+    try:
+        namespaces.setns(init_fd, namespaces.CLONE_NEWUSER)
+    except OSError as error:
+        raise Failure(f"joining the user namespace: {strerror(error)}") from error
+    return True
 
 
 def _process(call: Call, container: Container) -> dict[str, Any]:
@@ -93,6 +110,8 @@ def _plan(call: Call, container: Container, cgroups: Cgroups, process: dict[str,
     bpf = compile_filter(container.config, machine.store(call))
     bundle = container.record["bundle"]
     wanted = request.of_exec(container.id, bundle, container.pid, process, seccomp=bpf, report=call.report)
+    spaces = (container.config.get("linux") or {}).get("namespaces") or ()
+    wanted["user_namespace"] = any(entry["type"] == "user" for entry in spaces)
     plan = init.Plan(bundle, wanted, cgroups)
     init_fd = status.open_init(container)
     if init_fd is None:

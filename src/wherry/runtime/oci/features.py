@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from wherry import __version__
 from wherry.linux.capabilities import NAMES
-from wherry.linux.mounts import ATTRIBUTES, CLEAR, PROPAGATION, SET
 from wherry.linux.seccomp_rules import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
+from wherry.runtime.init_mounts import KNOWN_OPTIONS
 from wherry.runtime.oci import gojson, output
 from wherry.runtime.oci.arguments import Call, Command
 from wherry.runtime.oci.defaults import VERSION
@@ -17,13 +17,11 @@ from wherry.runtime.oci.validate import HOOKS, NAMESPACES
 
 def features() -> dict[str, object]:
     """The document."""
-    propagation = [prefix + name for prefix in ("", "r") for name in PROPAGATION]
-    recursive = [f"r{name}" for name in ATTRIBUTES]
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": VERSION,
         "hooks": list(HOOKS),
-        "mountOptions": sorted({*SET, *CLEAR, *propagation, *recursive}),
+        "mountOptions": sorted(KNOWN_OPTIONS),
         "linux": {
             "namespaces": list(NAMESPACES),
             "capabilities": list(NAMES),

@@ -36,12 +36,20 @@ class Launch:
     """See the module. Raises Failure."""
 
     def __init__(
-        self, process: Json, options: Options, report: Report, *, detach: bool, pid_file: str, listening: int = 0
+        self,
+        process: Json,
+        options: Options,
+        report: Report,
+        *,
+        detach: bool,
+        pid_file: str,
+        signals: Signals,
+        listening: int = 0,
     ) -> None:
         self._report = report
         self._detach = detach
         self._terminal = bool(process.get("terminal"))
-        self.signals = Signals()
+        self.signals = signals
         self.listening = listening
         """How many descriptors from 3 on are sockets of systemd's protocol, sd_listen_fds(3)."""
         self.keep = listening + _check_preserved(options.number("preserve-fds"), CHANNEL + listening)
@@ -86,12 +94,8 @@ class Launch:
         ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
             start.fork(self._theirs)
-            # Hooks are no children of the container's pid namespace, and after its end there can be none.
-            namespaces.setns(ours, namespaces.CLONE_NEWPID)
-        except PermissionError:
-            pass  # without privileges it is the child that has made the namespace: we never left ours
         finally:
-            os.close(ours)
+            _come_back(ours)
         if self._pipes:
             for fd in self._theirs:
                 os.close(fd)
@@ -218,6 +222,16 @@ def absolute(path: str) -> str:
 def translate(error: StartError) -> Failure:
     """In the words of runc: what it could not do, before why."""
     return Failure(f"unable to start container process: {error}")
+
+
+def _come_back(ours: int) -> None:
+    """Hooks are no children of the container's pid namespace, and after its end there can be none."""
+    try:
+        namespaces.setns(ours, namespaces.CLONE_NEWPID)
+    except PermissionError:
+        return  # without privileges it is the child that makes the namespace: we have never left ours
+    finally:
+        os.close(ours)
 
 
 def _check_preserved(count: int, first: int) -> int:

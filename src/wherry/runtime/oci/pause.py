@@ -13,7 +13,7 @@ def _pause(call: Call) -> int:
     if status.of(container, cgroups) not in (status.RUNNING, status.CREATED):
         raise Failure("container not running")
     try:
-        cgroups.freeze(container.cgroup)
+        cgroups.freeze(container.limited_by)
     except CgroupError as error:
         raise Failure(str(error)) from error
     return 0

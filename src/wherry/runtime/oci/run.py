@@ -14,7 +14,8 @@ DETACH = Flag("detach, d", "detach from the container's process", "bool")
 
 def _run(call: Call) -> int:
     detach = call.options.flag("detach")
-    creation = Creation(call, detach=detach, gated=False)
+    reaper = not call.options.flag("no-subreaper")
+    creation = Creation(call, detach=detach, gated=False, reaper=reaper)
     try:
         creation.prepare()
         creation.make()

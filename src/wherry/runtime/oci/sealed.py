@@ -29,6 +29,11 @@ _F_ADD_SEALS = 1033
 _ALL_SEALS = 0xF
 
 
+def is_sealed() -> bool:
+    """Whether we run from a read-only file system as it is."""
+    return bool(os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY)
+
+
 def become(words: Sequence[str]) -> NoReturn:
     """Run the command line ``words`` from there: same process, same descriptors, same environment."""
     python = os.path.realpath(sys.executable)

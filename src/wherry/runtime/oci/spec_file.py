@@ -50,7 +50,8 @@ def decode(data: bytes, kind: str) -> dict[str, Any]:
     """The first value of ``data``, as Go's decoder takes it. Raises Failure."""
     try:
         value = compact_json.loads(data.lstrip(b" \t\r\n"))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, SystemError, RecursionError) as error:
+        # SystemError: the scanner wants to raise an exception of ``json``, which nobody has imported.
         from wherry.runtime.oci.json_errors import explain  # noqa: PLC0415  when it has gone wrong alone
 
         raise Failure(explain(data)) from error

@@ -62,6 +62,13 @@ class Container:
         return str(self.record["cgroup"])
 
     @property
+    def limited_by(self) -> str:
+        """Its group, for what cannot be done without one. Raises Failure."""
+        if not self.cgroup:
+            raise Failure("the container has no cgroup of its own")
+        return self.cgroup
+
+    @property
     def gate(self) -> str:
         """The socket that init listens on until it is started."""
         return f"{self.directory}/start.sock"

@@ -51,7 +51,7 @@ def _update(call: Call) -> int:
         now = linux.get("resources") or {}
         wanted = complete(wanted, now)
         try:
-            cgroups.apply(container.cgroup, wanted)
+            cgroups.apply(container.limited_by, wanted)
         except CgroupError as error:
             raise Failure(str(error)) from error
         linux["resources"] = merge(now, wanted)
