@@ -24,6 +24,9 @@ FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSCONFIG_CMD_CREATE = 6
 
+VALUE_LIMIT = 255
+"""Bytes of an option's value that fsconfig(2) takes."""
+
 _fsopen = system_call(SYS_FSOPEN, c_char_p, c_uint)
 _fsconfig = system_call(SYS_FSCONFIG, c_int, c_uint, c_char_p, c_char_p, c_int)
 _fsmount = system_call(SYS_FSMOUNT, c_int, c_uint, c_uint)

@@ -28,6 +28,7 @@ _LARGEST = 65536
 _UMASK = 0o022
 _REPORT = 3
 _MISSING = "executable file not found"
+_NOT_A_DIRECTORY = "not a directory"
 _HINT = (
     ": Are you trying to mount a directory onto a file (or vice-versa)? "
     "Check if the specified host path exists and is the expected type"
@@ -101,9 +102,14 @@ def in_docker_words(text: str) -> StartError:
         code = 127
     if "permission denied" in low:
         code = 126
-    if "not a directory" in low:
-        code, text = 127, text + _HINT
-    return StartError(text, code=code, engine=True)
+    if _NOT_A_DIRECTORY in low:
+        code = 127
+    return StartError(with_hint(text), code=code, engine=True)
+
+
+def with_hint(text: str) -> str:
+    """``text``, and what dockerd adds to it when it speaks of a file in a directory's place."""
+    return text + _HINT if _NOT_A_DIRECTORY in text.lower() else text
 
 
 def last_error(log: bytes) -> str:

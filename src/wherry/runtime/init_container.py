@@ -1,14 +1,14 @@
 """How a child becomes the first process of a new container: namespaces, root, hooks, and the program.
 
-In a user namespace there are two children. The first does what needs the host's rights, forks the second inside, and
-ends; the second is the container's first process.
+In a user namespace there are two children. The first does what needs the host's rights, forks the second inside as its
+sibling, and ends; the second is the container's first process.
 """
 
 from __future__ import annotations
 
 import os
 
-from wherry.linux import namespaces, process, sockets
+from wherry.linux import clone, namespaces, process, signals, sockets
 from wherry.runtime import hooks, init_layers, init_userns
 from wherry.runtime.init_errors import StartError, Step
 from wherry.runtime.init_gate import Gate
@@ -99,11 +99,12 @@ class Container:
         self._own.join()
         self._own.make(pid=self._plan.request["pid_namespace"] == "")
         with Step("unable to fork"):
-            child = os.fork()
+            child = clone.fork_sibling()
         if child:
             sockets.send_fds(self._channel, PROCESS, [os.pidfd_open(child)])
             os._exit(0)
-        # 3. Inside. The death signal comes with the program: our parent ends now, and that is no death to follow.
+        # 3. Inside, and our parent's parent's child.
+        process.set_death_signal(signals.SIGKILL)
         init_layers.detach_from_host()
         if lifted >= 0:
             init_layers.put_down(lifted)

@@ -6,18 +6,20 @@ import errno
 import os
 import stat
 
-from wherry.linux import filesystem, mounts
+from wherry.linux import filesystem, mounts, paths
 from wherry.linux.mounts import MS_BIND, MS_RDONLY, MS_REC
+from wherry.linux.syscalls import encode
 from wherry.runtime.init_errors import Step, from_errno
 from wherry.runtime.init_mount_copy import copy_directory
 from wherry.runtime.init_mount_options import filesystem_options, mount_data
 from wherry.runtime.init_mount_sources import dress
-from wherry.runtime.init_mount_target import open_target
+from wherry.runtime.init_mount_target import open_target, place_of
 from wherry.runtime.init_mounts import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.runtime.init_errors import StartError
+    from wherry.runtime.init_mount_target import Target
     from wherry.runtime.init_mounts import Mount
 
 
@@ -33,13 +35,21 @@ def make(root: int, mount: Mount, *, label: str = "", inside: bool = False, spar
     # What is to be filled yet is sealed at the end: the devices of /dev, mount points below a tmpfs.
     read_only = mount.flags & MS_RDONLY or mount.recursive_attributes[0] & mounts.MOUNT_ATTR_RDONLY
     late = bool(read_only) and (mount.fstype == "tmpfs" or mount.target == "/dev")
+    data = mount_data(mount, further, label)
     try:
         if late or mount.propagation or mount.copy_up or any(mount.recursive_attributes):
-            return _make_detached(target, mount, further, label, late=late)
-        _make_at(target, mount, mount_data(mount, further, label), inside=inside)
+            options = filesystem_options(mount, further, label, read_only=not late)
+            if all(len(encode(value or "")) <= filesystem.VALUE_LIMIT for _, value in options):
+                return _make_detached(target, mount, options, late=late)
+            _make_and_find(root, place, mount, data)
+        else:
+            mounts.mount_at(mount.source, target, mount.fstype, mount.flags, data or None)
     except OSError as error:
+        if error.errno == errno.EINVAL and inside and mount.fstype == "devpts" and _has(mount, "gid"):
+            mount.data = [word for word in mount.data if not word.startswith("gid=")]
+            return make(root, mount, label=label, inside=inside)
         if error.errno != errno.EPERM or spare < 0:
-            raise _explained(mount, target, mount_data(mount, further, label), error) from error
+            raise _explained(mount, target, data, error) from error
         dress(spare, mount)
         mounts.move_mount(spare, target)
     finally:
@@ -88,22 +98,25 @@ def change(root: int, mount: Mount) -> None:
         os.close(target)
 
 
-def _make_at(target: int, mount: Mount, data: str, *, inside: bool) -> None:
+def _make_and_find(root: int, place: Target, mount: Mount, data: str) -> None:
+    """An option is too long for fsconfig(2) (an overlay's layers): by mount(2), and what it has mounted looked for."""
+    mounts.mount_at(mount.source, place.fd, mount.fstype, mount.flags, data)
+    tree = paths.open_in(root, place.where, links=False)
     try:
-        mounts.mount_at(mount.source, target, mount.fstype, mount.flags, data or None)
-    except OSError as error:
-        mapped = [word for word in data.split(",") if not word.startswith("gid=")]
-        if not inside or error.errno != errno.EINVAL or mount.fstype != "devpts" or len(mapped) == data.count(",") + 1:
-            raise
-        mounts.mount_at(mount.source, target, mount.fstype, mount.flags, ",".join(mapped) or None)
+        if place_of(root, tree) != place.where:
+            raise OSError(errno.EAGAIN, "moved while it was mounted on")
+        dress(tree, mount)
+        _propagate(tree, mount)
+    finally:
+        os.close(tree)
 
 
-def _make_detached(target: int, mount: Mount, further: list[str], label: str, *, late: bool) -> int:
+def _make_detached(target: int, mount: Mount, options: list[tuple[str, str | None]], *, late: bool) -> int:
     # Nothing is below it yet: what is asked for the whole tree is its own.
     attributes, _ = merge(mount.attributes, mount.recursive_attributes)
     if late:
         attributes &= ~mounts.MOUNT_ATTR_RDONLY
-    tree = filesystem.create(mount.fstype, filesystem_options(mount, further, label, read_only=not late), attributes)
+    tree = filesystem.create(mount.fstype, options, attributes)
     keep = False
     try:
         if mount.copy_up:

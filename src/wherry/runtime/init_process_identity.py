@@ -39,8 +39,9 @@ def become(identity: users.Identity, sets: dict[str, int], *, user_namespace: bo
     with Step("unable to set keep caps", Plain):
         process.set_keep_capabilities(keep=True)
     _set_groups(identity.groups, user_namespace=user_namespace)
-    _set_id("gid", os.setresgid, identity.gid)
-    _set_id("uid", os.setresuid, identity.uid)
+    # With the privilege to, setgid(2) and setuid(2) change all three ids: the calls that profiles made for runc allow.
+    _set_id("gid", os.setgid, identity.gid)
+    _set_id("uid", os.setuid, identity.uid)
     with Step("unable to clear keep caps", Plain):
         process.set_keep_capabilities(keep=False)
     with Step("unable to apply caps", Plain):
@@ -96,7 +97,7 @@ def _set_groups(groups: tuple[int, ...], *, user_namespace: bool) -> None:
 
 def _set_id(kind: str, call: Any, number: int) -> None:
     try:
-        call(number, number, number)
+        call(number)
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise Plain(f"unable to setup user: cannot set {kind} to unmapped user in user namespace") from error

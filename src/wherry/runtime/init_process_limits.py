@@ -50,9 +50,13 @@ _RLIM_SIGN = 1 << 63
 
 
 class Limits:
-    """Of one process. Raises StartError for what makes no sense."""
+    """Of one process. Raises StartError for what makes no sense.
 
-    def __init__(self, process: dict[str, Any], config: dict[str, Any], *, is_exec: bool) -> None:
+    The policy is set in the cgroup, whose real-time budget it has to fit; for root of a user namespace, who may not,
+    before.
+    """
+
+    def __init__(self, process: dict[str, Any], config: dict[str, Any], *, is_exec: bool, user_namespace: bool) -> None:
         self._rlimits = _read_rlimits(process.get("rlimits") or ())
         self._scheduler = _read_scheduler(process.get("scheduler"))
         self._io_priority = _read_io_priority(process.get("ioPriority"))
@@ -61,6 +65,7 @@ class Limits:
         self._initial_cpus = _read_cpus(affinity.get("initial") or "", "Initial")
         self._final_cpus = _read_cpus(affinity.get("final") or "", "Final")
         self._process = process
+        self._early = user_namespace and not self._is_for_itself
 
     def protect(self) -> None:
         """While our rights and /proc are the host's: root of a user namespace could not do it any more."""
@@ -71,7 +76,7 @@ class Limits:
                 _write_changed("/proc/self/oom_score_adj", str(score))
         for number, (_, hard) in self._rlimits.items():
             _raise_hard(number, hard)
-        if self._scheduler is not None and not self._schedules_late:
+        if self._early:
             self._schedule()
         if self._io_priority is not None:
             with Step("failed to set io priority"):
@@ -85,19 +90,20 @@ class Limits:
         if self._domain is not None:
             with Step("unable to set personality"):
                 scheduling.set_personality(self._domain)
-        if self._schedules_late:
+        if not self._early:
             self._schedule()
 
     @property
-    def _schedules_late(self) -> bool:
+    def _is_for_itself(self) -> bool:
         """Whether the policy is not for a process that still forks: it may not, or loses the policy by it."""
         given = self._scheduler or {}
         deadline, reset = _POLICIES["SCHED_DEADLINE"], _POLICY_FLAGS["SCHED_FLAG_RESET_ON_FORK"]
         return given.get("policy") == deadline or bool(given.get("flags", 0) & reset)
 
     def _schedule(self) -> None:
-        with Step("error setting scheduler"):
-            scheduling.set_attributes(**(self._scheduler or {}))
+        if self._scheduler is not None:
+            with Step("error setting scheduler"):
+                scheduling.set_attributes(**self._scheduler)
 
 
 def _read_rlimits(limits: Any) -> dict[int, tuple[int, int]]:
@@ -107,7 +113,7 @@ def _read_rlimits(limits: Any) -> dict[int, tuple[int, int]]:
         if kind not in _RLIMITS:
             raise Plain(f"wrong rlimit value: {kind}")
         if _RLIMITS[kind] in found:
-            raise Plain(f"rlimit {kind} is set twice")
+            raise Plain(f"rlimit {kind} is specified twice")
         found[_RLIMITS[kind]] = (_signed(limit["soft"]), _signed(limit["hard"]))
     return found
 

@@ -70,7 +70,7 @@ class Program:
         self._no_new_privileges = bool(process_spec.get("noNewPrivileges"))
         self._identity = users.Identity(0, 0, (0,), "/")
         self._labels = Labels(process_spec)
-        self._limits = Limits(process_spec, config, is_exec=self._is_exec)
+        self._limits = Limits(process_spec, config, is_exec=self._is_exec, user_namespace=user_namespace)
         flags = load_flags((config.get("linux") or {}).get("seccomp"))
         self._filter = Loader(seccomp, flags=flags) if seccomp else None
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from wherry.lib.errors import InvalidArgument
 from wherry.runtime.devices import Devices
@@ -166,7 +167,7 @@ def _linux(given: SpecInput) -> dict[str, object]:
     namespaces = build_namespaces(host_config, given.join, given.maps)
     linux: dict[str, object] = {
         "sysctl": build_sysctls(host_config, namespaces, given.domainname, rootless=given.host.rootless),
-        "resources": build_resources(host_config, given.devices),
+        "resources": _resources(given),
         "cgroupsPath": given.cgroup_path,
         "namespaces": namespaces,
         "maskedPaths": _hidden(host_config.masked_paths, masked_paths(given.host), host_config),
@@ -181,6 +182,17 @@ def _linux(given: SpecInput) -> dict[str, object]:
     if propagation := _root_propagation(given.mounts):
         linux["rootfsPropagation"] = propagation
     return linux
+
+
+def _resources(given: SpecInput) -> dict[str, Any]:
+    resources: dict[str, Any] = build_resources(given.host_config, given.devices)
+    realtime = {
+        "realtimePeriod": given.host_config.cpu_realtime_period,
+        "realtimeRuntime": given.host_config.cpu_realtime_runtime,
+    }
+    if any(realtime.values()):
+        resources["cpu"] = resources.get("cpu", {}) | {name: value for name, value in realtime.items() if value}
+    return resources
 
 
 def _hidden(asked: Sequence[str] | None, default: Sequence[str], host_config: HostConfig) -> list[str]:

@@ -145,6 +145,7 @@ class Start:
                 ready = True
             elif data[:1] == LISTENER:
                 listener(self._take(int(data[1:])))
+                channel.send(GO)
             elif data:
                 failure = compact_json.loads(data)
                 raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
@@ -208,7 +209,6 @@ class Start:
             raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
         self._know(pidfd.shown_by_proc(fds[0]))
         os.close(fds[0])
-        # Only then is the other one our own child, whom we wait for.
         os.waitpid(self._between, 0)
 
     def _know(self, pid: int) -> None:

@@ -32,6 +32,7 @@ from wherry.logs.tag import LogInfo
 from wherry.runtime.cdi_edits import ContainerEdits, EditError, apply_edits
 from wherry.runtime.device_requests import resolve_requests
 from wherry.runtime.devices import resolve_devices
+from wherry.runtime.foreign_call import with_hint
 from wherry.runtime.launcher import Shim, StartFailed
 from wherry.runtime.model import JsonLog, LaunchRequest, OverlayRoot, Stdio
 from wherry.runtime.spec import SpecInput, build_spec, cgroup_path, seccomp_profile, wants_init
@@ -245,6 +246,6 @@ def _in_docker_words(error: BaseException) -> BaseException:
     """Docker's CLI takes the exit code out of these words: 127 not found, 126 not executable."""
     if not isinstance(error, StartFailed):
         return error
-    message = error.message if error.engine else f"{_PREFIX}{error.message}: unknown"
+    message = error.message if error.engine else with_hint(f"{_PREFIX}{error.message}: unknown")
     kind = InvalidArgument if error.code in (NOT_FOUND, NOT_EXECUTABLE) else Internal
     return kind(message)

@@ -62,7 +62,12 @@ class _Units(Cgroups):
             except BusError as error:
                 if not error.name.endswith("UnitExists"):
                     raise CgroupError(f'unable to start unit "{unit}" (properties {properties}): {error}') from error
-        super().create(path, pid)
+        try:
+            super().create(path, pid)
+        except CgroupError:
+            with contextlib.suppress(CgroupError):
+                self.remove(path)
+            raise
 
     def remove(self, path: str, *, timeout: float = 2.0) -> None:
         """Stop the unit, then remove what it leaves. Raises CgroupError."""

@@ -118,28 +118,30 @@ _RANGES["int32"] = (-(1 << 31), (1 << 31) - 1)
 
 def check(value: Any, kind: str = "Spec") -> None:
     """Refuse a ``value`` that is not made as ``kind`` says. Raises Failure."""
-    _check(value, kind, "", "")
+    if value is not None:
+        _check(value, kind, "", "")
 
 
 def _check(value: Any, kind: str, struct: str, path: str) -> None:
-    # In Go null leaves a field as it was.
-    if value is None:
-        return
     if kind.startswith(("[]", "{}")):
-        wanted = list if kind.startswith("[]") else dict
-        if not isinstance(value, wanted):
-            raise _mismatch(value, kind, struct, path)
-        for item in value.values() if isinstance(value, dict) else value:
-            _check(item, kind[2:], struct, path)
+        _check_items(value, kind, struct, path)
     elif kind in _STRUCTS:
         if not isinstance(value, dict):
             raise _mismatch(value, kind, struct, path)
         fields = _STRUCTS[kind]
         for name, item in value.items():
-            if name in fields:
+            # In Go null leaves a field as it was.
+            if name in fields and item is not None:
                 _check(item, fields[name], kind, f"{path}.{name}")
     elif not _is_scalar(value, kind):
         raise _mismatch(value, kind, struct, path)
+
+
+def _check_items(value: Any, kind: str, struct: str, path: str) -> None:
+    if not isinstance(value, list if kind.startswith("[]") else dict):
+        raise _mismatch(value, kind, struct, path)
+    for item in value.values() if isinstance(value, dict) else value:
+        _check(item, kind[2:], struct, path)
 
 
 def _is_scalar(value: Any, kind: str) -> bool:
@@ -161,6 +163,8 @@ def _describe(value: Any, kind: str) -> str:
         return "bool"
     if isinstance(value, int | float):
         return f"number {value!r}" if kind in _RANGES else "number"
+    if value is None:
+        return "null"
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 

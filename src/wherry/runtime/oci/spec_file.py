@@ -56,4 +56,11 @@ def decode(data: bytes, kind: str) -> dict[str, Any]:
 
         raise Failure(explain(data)) from error
     shape.check(value, kind)
-    return value or {}
+    return (_without_nulls(value) if b"null" in data else value) or {}
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field that is null is a field that is not there."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -43,7 +43,7 @@ def update_body(options: Parsed) -> dict[str, Any]:
         "MemorySwap": options["memory-swap"],
         "MemorySwappiness": None,
         "OomKillDisable": None,
-        "PidsLimit": options["pids-limit"] if options.given("pids-limit") else None,
+        "PidsLimit": options["pids-limit"] or None,
         "Ulimits": None,
         "CpuCount": 0,
         "CpuPercent": 0,
