@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from support.commands import eventually
 from support.daemons import Daemon
 
@@ -63,8 +64,10 @@ def test_nothing_is_left_on_disk_once_it_is_let_go(daemon: Daemon) -> None:
 
 
 def test_a_volume_that_is_held_stays_usable(daemon: Daemon) -> None:
-    daemon.docker("run", "-d", "--name", "held", "-v", "data:/data", "busybox", "sh", "-c", "echo x > /data/f; sleep 600")
-    eventually("the file", lambda: daemon.docker("exec", "held", "cat", "/data/f", check=False).stdout == "x\n", within=5)
+    script = "echo x > /data/f; sleep 600"
+    daemon.docker("run", "-d", "--name", "held", "-v", "data:/data", "busybox", "sh", "-c", script)
+    read = ("exec", "held", "cat", "/data/f")
+    eventually("the file", lambda: daemon.docker(*read, check=False).stdout == "x\n", within=5)
     with holder(daemon.inspect("held")["State"]["Pid"], "cd /data"):
         daemon.docker("rm", "-f", "held")
         daemon.docker("volume", "rm", "data")
