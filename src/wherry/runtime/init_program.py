@@ -19,6 +19,7 @@ from wherry.runtime import init_process_identity as identities
 from wherry.runtime import users
 from wherry.runtime.init_errors import Plain, StartError, Step, from_errno, reason
 from wherry.runtime.init_exec_find import find_program, read_arguments, read_environment, with_home
+from wherry.runtime.init_plan import LISTENER
 from wherry.runtime.init_process_labels import Labels
 from wherry.runtime.init_process_limits import Limits
 from wherry.runtime.init_split import split
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 CHANNEL = 3
 """The descriptor of the channel to the parent where nothing is kept, see ``init``."""
 READY = b"R"
-LISTENER = b"S"
-"""With a number: the descriptor of the seccomp filter's supervisor is to be taken; any answer says that it was."""
 _UMASK = 0o022
 _NO_CAPABILITIES = dict.fromkeys(("bounding", "effective", "permitted", "inheritable", "ambient"), 0)
 

@@ -31,6 +31,7 @@ def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
         "resources": linux.get("resources"),
         "pid_namespace": _pid_namespace(linux),
         "user_namespace": any(entry["type"] == "user" for entry in linux.get("namespaces") or ()),
+        "annotations": request.spec.get("annotations"),
         "owns_cgroup": owns_cgroup(request.spec),
         "hooks": request.spec.get("hooks") or {},
         "oom_score_adj": (process or {}).get("oomScoreAdj"),

@@ -17,7 +17,7 @@ import contextlib
 import os
 
 from wherry.linux import namespaces, pidfd, signals, sockets
-from wherry.linux.cgroups import CgroupError
+from wherry.linux.cgroups import CgroupError, LimitError
 from wherry.runtime import compact_json, init
 from wherry.runtime.init_errors import StartError, from_errno
 from wherry.runtime.init_plan import GO, HOOKS, LISTENER, PROCESS, TERMINAL, Plan
@@ -93,13 +93,11 @@ class Start:
         if self._cgroups is None or not path:
             return
         try:
-            self._cgroups.create(path)
+            self._cgroups.create(path, self.pid, self._plan.request.get("annotations"))
             self.cgroup = path
-            resources = self._plan.request["resources"]
-            if resources:
-                self._cgroups.apply(path, _with_own_devices(resources))
+            self._cgroups.apply(path, _with_own_devices(self._plan.request["resources"] or {}))
         except CgroupError as error:
-            raise StartError(f"unable to apply cgroup configuration: {error}") from error
+            raise _refused(error) from error
 
     def go(self) -> None:
         """Let the child enter its group. Raises StartError."""
@@ -111,7 +109,7 @@ class Start:
                 if self._plan.request.get("owns_cgroup"):
                     self._cgroups.delegate(self._plan.cgroup_path, os.stat(f"/proc/{self.pid}").st_uid)
             except CgroupError as error:
-                raise StartError(f"unable to apply cgroup configuration: {error}") from error
+                raise _refused(error) from error
         # A child that has failed meanwhile is gone: what it had to say is still there to be read.
         with contextlib.suppress(BrokenPipeError):
             self._live_channel().send(GO)
@@ -154,7 +152,7 @@ class Start:
                 self._channel = None
                 return
             else:
-                raise StartError("container init was killed before the program started")
+                raise StartError(self._why_killed())
 
     def undo(self) -> None:
         """Take back whatever has been done."""
@@ -211,6 +209,11 @@ class Start:
         os.close(fds[0])
         os.waitpid(self._between, 0)
 
+    def _why_killed(self) -> str:
+        if self.cgroup and self._cgroups is not None and self._cgroups.oom_count(self.cgroup):
+            return "container init was OOM-killed (memory limit too low?)"
+        return "container init was killed before the program started"
+
     def _know(self, pid: int) -> None:
         self.pid = pid
         self.start_time = pidfd.start_time(pid)
@@ -243,5 +246,10 @@ _OWN_DEVICES = (
 
 def _with_own_devices(resources: dict[str, Any]) -> dict[str, Any]:
     """The limits of the spec; after its device rules, those for what every container has (config-linux, Devices)."""
-    rules = resources.get("devices")
-    return {**resources, "devices": [*rules, *_OWN_DEVICES]} if rules else resources
+    return {**resources, "devices": [*(resources.get("devices") or ()), *_OWN_DEVICES]}
+
+
+def _refused(error: CgroupError) -> StartError:
+    """In the words of runc, which sets some limits only when the child is on its way."""
+    where = "error during container init: " if isinstance(error, LimitError) else ""
+    return StartError(f"{where}{error.step}: {error}")
