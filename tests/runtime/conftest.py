@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -10,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from runtime.bundles import Bundle
 from runtime.lab import BUSYBOX, Lab, processes_of
+from runtime.processes import Process
 from wherry.linux.cgroups import open_hierarchy
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +55,28 @@ def lab(tmp_path: Path, busybox_root: Path) -> Iterator[Lab]:
     assert groups == []
     assert [path for path in tmp_path.rglob("rootfs") if path.is_dir()] == []
     assert processes_of(tmp_path) == []
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, busybox_root: Path) -> Iterator[Bundle]:
+    """A bundle; afterwards nothing of it is mounted and nobody is in it."""
+    if os.geteuid() != 0 or not BUSYBOX.exists():
+        pytest.skip("needs root and /bin/busybox")
+    directory = tmp_path / "bundle"
+    directory.mkdir()
+    subprocess.run(["cp", "-a", busybox_root, directory / "rootfs"], check=True)
+    for name in ("dev", "proc", "sys"):
+        (directory / "rootfs" / name).mkdir(exist_ok=True)
+    one = Bundle(directory, f"root-{os.getpid()}-{next(_numbers)}")
+    yield one
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(tmp_path) in line]
+    assert mounts == []
+    assert processes_of(tmp_path) == []
+    groups = [hierarchy.at(f"/{one.name}") for hierarchy in open_hierarchy().hierarchies]
+    assert [path for path in groups if os.path.exists(path)] == []
+
+
+@pytest.fixture
+def program(bundle: Bundle) -> Process:
+    """The process of a bundle."""
+    return Process(bundle)

@@ -14,7 +14,7 @@ import os
 from wherry.linux import namespaces, process, signals, sockets
 from wherry.runtime.bundle_files import read_file, read_json
 from wherry.runtime.init_container import Container
-from wherry.runtime.init_errors import NoProgram, StartError, Step
+from wherry.runtime.init_errors import Plain, StartError, Step
 from wherry.runtime.init_namespaces import exec_flags
 from wherry.runtime.init_plan import Plan, enter_cgroup, open_terminal, wait_for_go
 from wherry.runtime.init_program import CHANNEL, Program
@@ -82,7 +82,7 @@ def _report(plan: Plan, channel: sockets.Socket, stdio: Stdio) -> None:
 
 def _in_context(plan: Plan, error: StartError) -> StartError:
     """With the words that runc puts in front."""
-    if plan.container >= 0 or error.engine or isinstance(error, NoProgram):
+    if plan.container >= 0 or error.engine or isinstance(error, Plain):
         return error
     return StartError(f"error during container init: {error}", code=error.code)
 

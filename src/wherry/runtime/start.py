@@ -110,9 +110,7 @@ class Start:
                     self._cgroups.delegate(self._plan.cgroup_path, os.stat(f"/proc/{self.pid}").st_uid)
             except CgroupError as error:
                 raise _refused(error) from error
-        # A child that has failed meanwhile is gone: what it had to say is still there to be read.
-        with contextlib.suppress(BrokenPipeError):
-            self._live_channel().send(GO)
+        self._answer(self._live_channel())
 
     def listen(
         self,
@@ -138,12 +136,12 @@ class Start:
             elif data == HOOKS:
                 hooks("prestart")
                 hooks("createRuntime")
-                channel.send(GO)
+                self._answer(channel)
             elif data == READY:
                 ready = True
             elif data[:1] == LISTENER:
                 listener(self._take(int(data[1:])))
-                channel.send(GO)
+                self._answer(channel)
             elif data:
                 failure = compact_json.loads(data)
                 raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
@@ -208,6 +206,12 @@ class Start:
         self._know(pidfd.shown_by_proc(fds[0]))
         os.close(fds[0])
         os.waitpid(self._between, 0)
+
+    @staticmethod
+    def _answer(channel: sockets.Socket) -> None:
+        # A child that has failed meanwhile is gone: what it had to say is still there to be read.
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(GO)
 
     def _why_killed(self) -> str:
         if self.cgroup and self._cgroups is not None and self._cgroups.oom_count(self.cgroup):

@@ -151,7 +151,6 @@ def test_calls_reach_the_engine(method, target, status, call):
         ("GET", "/containers/nobody/stats", 404, "No such container: nobody"),
         ("GET", "/containers/x/stats?stream=1&one-shot=1", 400, "cannot have stream=true and one-shot=true"),
         ("DELETE", "/containers/x?link=1", 501, "removing a link is not built yet"),
-        ("POST", "/containers/x/update", 501, "POST /containers/{id}/update is not built yet"),
         ("POST", "/commit", 501, "POST /commit is not built yet"),
         ("GET", "/containers/x/changes", 501, "GET /containers/{id}/changes is not built yet"),
     ],

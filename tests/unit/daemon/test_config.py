@@ -52,3 +52,40 @@ def test_a_value_of_the_wrong_type_is_refused(file, settings):
 def test_a_value_that_cannot_be_is_refused(file, flags):
     with pytest.raises(InvalidArgument):
         load([*file(), *flags])
+
+
+def test_defaults_of_containers(file):
+    """By flag and by file, sizes and limits as dockerd writes them."""
+    flags = ["--default-shm-size", "1g", "--default-ulimit", "nofile=10:20", "--default-ulimit", "core=-1", "--init"]
+    config = load([*file(), *flags, "--cdi-spec-dir", "/a", "--default-ipc-mode", "shareable"])
+    assert (config.default_shm_size, config.init, config.cdi_spec_dirs) == (1 << 30, True, ("/a",))
+    assert [(limit.name, limit.soft, limit.hard) for limit in config.default_ulimits] == [
+        ("nofile", 10, 20),
+        ("core", -1, -1),
+    ]
+    settings = {
+        "default-shm-size": "64M",
+        "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}},
+        "no-new-privileges": True,
+        "cdi-spec-dirs": [],
+    }
+    config = load(file(**settings))
+    assert (config.default_shm_size, config.no_new_privileges, config.cdi_spec_dirs) == (64 << 20, True, ())
+    assert (config.default_ulimits[0].soft, config.default_ulimits[0].hard) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--default-ipc-mode", "host"], r"default IPC mode setting \(host\) is not supported; use"),
+        (["--default-ipc-mode", "foo"], r"default IPC mode setting \(foo\) is invalid; use"),
+        (["--default-cgroupns-mode", "foo"], r"default cgroup namespace mode \(foo\) is invalid; use"),
+        (["--default-shm-size", "much"], "invalid size: 'much'"),
+        (["--default-ulimit", "nofile"], "invalid ulimit argument: nofile"),
+        (["--default-ulimit", "foo=1"], "invalid ulimit type: foo"),
+        (["--default-ulimit", "nofile=5:4"], "ulimit soft limit must be less than or equal to hard limit: 5 > 4"),
+    ],
+)
+def test_defaults_that_cannot_be(file, flags, message):
+    with pytest.raises(InvalidArgument, match=message):
+        load([*file(), *flags])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wherry.runtime.init_errors import NoProgram, StartError, Step
-from wherry.runtime.init_program import find_program
+from wherry.runtime.init_exec_find import find_program
 
 
 @pytest.fixture

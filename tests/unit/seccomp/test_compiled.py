@@ -5,45 +5,18 @@ from __future__ import annotations
 import json
 import os
 import platform
-import struct
 from pathlib import Path
 
 import pytest
 
+from support.bpf import X86, run
 from wherry.linux import capabilities, libseccomp
-from wherry.linux.seccomp import ProfileCache, compile_profile
+from wherry.linux.seccomp_docker import ProfileCache, compile_profile
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86_64")
 
-X86_64, X86 = 0xC000003E, 0x40000003
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0
 _NEWNS = 0x00020000
-
-
-def run(program: bytes, number: int, *arguments: int, arch: int = X86_64) -> int:
-    """What the kernel would return for a syscall."""
-    data = struct.pack("=IIQ6Q", number, arch, 0, *(arguments + (0,) * 6)[:6])
-    accumulator, at = 0, 0
-    while True:
-        code, if_true, if_false, value = struct.unpack_from("=HBBI", program, at * 8)
-        at += 1
-        match code:
-            case 0x20:
-                accumulator = struct.unpack_from("=I", data, value)[0]
-            case 0x54:
-                accumulator &= value
-            case 0x15:
-                at += if_true if accumulator == value else if_false
-            case 0x25:
-                at += if_true if accumulator > value else if_false
-            case 0x35:
-                at += if_true if accumulator >= value else if_false
-            case 0x05:
-                at += value
-            case 0x06:
-                return int(value)
-            case _:
-                raise AssertionError(f"opcode {code:#x}")
 
 
 @pytest.fixture(scope="module")

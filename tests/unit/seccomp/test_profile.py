@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.lib.errors import InvalidArgument
-from wherry.linux.seccomp import default_profile
-from wherry.linux.seccomp_profile import Platform, reduce_profile
+from wherry.linux.seccomp_docker import default_profile
+from wherry.linux.seccomp_profile import Platform, loading, oci_profile, reduce_profile
 
 AMD64 = Platform("amd64", "SCMP_ARCH_X86_64", (6, 1))
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
@@ -80,9 +80,11 @@ def test_an_empty_profile_confines_nothing() -> None:
         (profile(call(args=[{"op": "=="}])), "not a valid operator"),
         (profile(call(args=[{"op": "SCMP_CMP_EQ", "value": -1}])), "value is not a number"),
         (profile(call(includes={"minKernel": "four"})), "invalid kernel version"),
-        (profile(call(action="SCMP_ACT_NOTIFY")), "not built yet"),
-        (profile(listenerPath="/x"), "not built yet"),
-        (profile(flags=["SECCOMP_FILTER_FLAG_LOG"]), "not built yet"),
+        (profile(call(action="SCMP_ACT_NOTIFY")), "listenerPath is not set"),
+        (profile(call(action="SCMP_ACT_NOTIFY", names=["write"]), listenerPath="/x"), "cannot be used for the write"),
+        (profile(defaultAction="SCMP_ACT_NOTIFY", listenerPath="/x"), "cannot be used as default action"),
+        (profile(listenerMetadata="x"), "listenerPath is not set"),
+        (profile(flags=["SECCOMP_FILTER_FLAG_DANCE"]), "SECCOMP_FILTER_FLAG_DANCE is not known"),
         (profile(architectures=["SCMP_ARCH_X86"], archMap=[{}]), "both 'architectures' and 'archMap'"),
         (profile(architectures=["x86"]), "not a valid arch"),
         (profile("read"), r"syscalls\[0\] is not an object"),  # type: ignore[arg-type]
@@ -94,6 +96,35 @@ def test_what_is_no_profile(data: bytes, message: str) -> None:
     """An error that names the place, never a filter that lets more through."""
     with pytest.raises(InvalidArgument, match=message):
         reduce_profile(data, AMD64)
+
+
+def test_the_same_profile_for_a_runtime_that_compiles_it() -> None:
+    """``linux.seccomp`` of config.json with what holds on this machine; the compiled programs are the same."""
+    flags = ["SECCOMP_FILTER_FLAG_LOG"]
+    data = profile(
+        call(action="SCMP_ACT_ERRNO", errnoRet=0, includes={"caps": ["CAP_CHOWN"]}),
+        call(names=["kill"], excludes={"caps": ["CAP_CHOWN"]}),
+        {"name": "bind", "action": "SCMP_ACT_NOTIFY"},
+        flags=flags,
+        listenerPath="/x",
+        archMap=[{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+    )
+    assert oci_profile(data, AMD64.having(["CAP_CHOWN"])) == {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        "flags": flags,
+        "listenerPath": "/x",
+        "syscalls": [
+            {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0},
+            {"names": ["bind"], "action": "SCMP_ACT_NOTIFY"},
+        ],
+    }
+    assert loading(data) == {
+        "flags": flags,
+        "listenerPath": "/x",
+        "syscalls": [{"names": ["bind"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    assert loading(default_profile()) is None
 
 
 values = st.recursive(

@@ -97,7 +97,7 @@ def test_the_spec_is_dockerds(name: str, case: tuple[ContainerConfig, HostConfig
     """Field by field, mounts in the same order but for equal depths."""
     config, host_config, more = case
     settled, warnings = settle(config, host_config, HOST)
-    security = parse_security_options(settled.security_opt, HOST)
+    security = parse_security_options(settled.security_opt)
     given = SpecInput(
         id="ID", config=config, host_config=settled, cgroup_path="/docker/ID", host=HOST, etc_files=ETC,
         security=security, **more,

@@ -11,7 +11,6 @@ from wherry.runtime.host import HostFacts
 from wherry.runtime.spec_settle import DaemonDefaults, settle, validate
 from wherry.wire.container import (
     ContainerConfig,
-    DeviceRequest,
     HealthConfig,
     HostConfig,
     PortBinding,
@@ -149,10 +148,6 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
     ),
     (
-        {"device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])]},
-        'could not select device driver "" with capabilities: [[gpu]]',
-    ),
-    (
         {"auto_remove": True, "restart_policy": RestartPolicy(name="always")},
         "can't create 'AutoRemove' container with restart policy",
     ),
@@ -182,7 +177,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         {"network_mode": "host", "sysctls": {"net.ipv4.ip_forward": "1"}},
         'sysctl "net.ipv4.ip_forward" not allowed in host network namespace',
     ),
-    ({"userns_mode": "foo"}, "HostConfig.UsernsMode 'foo' is not built yet"),
+    ({"userns_mode": "foo"}, "invalid USER mode: foo"),
     (
         {"network_mode": "host", "links": ["a:b"]},
         "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
@@ -192,7 +187,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "conflicting options: container type network can't be used with links. This would result in undefined behavior",
     ),
     ({"links": ["a:b"]}, "HostConfig.Links (--link) is not built yet"),
-    ({"cpu_realtime_runtime": 5}, "HostConfig.CpuRealtimePeriod or CpuRealtimeRuntime is not built yet"),
+    ({"cpu_realtime_runtime": 5}, "kernel does not support CPU real-time scheduler"),
+    ({"cgroup": "container:x"}, "HostConfig.Cgroup is not built yet"),
     ({"network_mode": "container:x", "dns": ["1.1.1.1"]}, "conflicting options: dns and the network mode"),
     (
         {"network_mode": "container:x", "publish_all_ports": True},

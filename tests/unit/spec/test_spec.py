@@ -272,11 +272,17 @@ def test_a_working_directory_is_always_absolute_and_clean(path: str) -> None:
 
 def test_security_options() -> None:
     """Each kind, the last of a kind, and the daemon's default."""
-    found = parse_security_options(["no-new-privileges:true", "seccomp=unconfined", "label=disable"], HOST)
-    assert found == SecurityOptions(no_new_privileges=True, seccomp="unconfined")
-    assert not parse_security_options(["no-new-privileges=false"], HOST, no_new_privileges=True).no_new_privileges
-    assert parse_security_options(['seccomp={"a": "b=c"}'], HOST).seccomp == '{"a": "b=c"}'
+    found = parse_security_options(["no-new-privileges:true", "seccomp=unconfined", "label=disable"])
+    assert found == SecurityOptions(no_new_privileges=True, seccomp="unconfined", labels=("disable",))
+    assert not parse_security_options(["no-new-privileges=false"], no_new_privileges=True).no_new_privileges
+    assert parse_security_options(['seccomp={"a": "b=c"}']).seccomp == '{"a": "b=c"}'
     assert "ro" not in mounts(spec(security=SecurityOptions(writable_cgroups=True)))["/sys/fs/cgroup"]
+    privileged = spec(HostConfig(privileged=True), security=SecurityOptions(writable_cgroups=False))
+    assert "ro" in mounts(privileged)["/sys/fs/cgroup"]
+    assert parse_security_options(["writable-cgroups"]).writable_cgroups
+    for wrong in ("foo", "foo=bar", "no-new-privileges=maybe"):
+        with pytest.raises(InvalidArgument, match="invalid --security-opt"):
+            parse_security_options([wrong])
 
 
 def test_which_seccomp_profile() -> None:

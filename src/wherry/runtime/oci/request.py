@@ -5,6 +5,7 @@ for the daemon's containers.
 from __future__ import annotations
 
 from wherry.linux.capabilities import masks
+from wherry.runtime.init_namespaces import owns_cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def of_container(container_id: str, config: Json, rootfs: str, cgroup: str, *, s
         "pid_namespace": spaces.get("pid"),
         "user_namespace": "user" in spaces,
         "hooks": config.get("hooks") or {},
+        "annotations": config.get("annotations"),
+        "owns_cgroup": owns_cgroup(config),
     }
 
 
