@@ -95,11 +95,15 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
     stack.push_async_callback(store.close)
     volumes = Volumes(database, config.data_root / "volumes", events, maps.root)
     await volumes.recover()
-    launcher = Launcher()
+    launcher = Launcher(maps=maps)
     await launcher.start()
     stack.push_async_callback(launcher.close)
     controller = NetworkController(
-        _network_config(config), database, launcher, events, host=_rootless_host(config) if config.rootless else None
+        _network_config(config, maps),
+        database,
+        launcher,
+        events,
+        host=_rootless_host(config) if config.rootless else None,
     )
     await controller.start()
     stack.push_async_callback(controller.close)
@@ -187,13 +191,14 @@ def _rootless_host(config: Config) -> Host:
     return Host(config.name, outside=outside)
 
 
-def _network_config(config: Config) -> NetworkConfig:
+def _network_config(config: Config, maps: IdMaps) -> NetworkConfig:
     return NetworkConfig(
         netns_dir=config.exec_root / "netns",
         bridge=f"{config.name}0",
         table=config.name,
         bip=IPv4Interface(config.bip) if config.bip else None,
         mtu=config.mtu,
+        user_namespaces=bool(maps),
         dns=config.dns,
         dns_search=config.dns_search,
         dns_options=config.dns_options,

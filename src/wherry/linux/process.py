@@ -24,6 +24,7 @@ _U32 = 0xFFFFFFFF
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
 
 _SIG_SETMASK = 2
+_SIGKILL = 9
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 
 
@@ -31,6 +32,8 @@ _prctl_number = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _prctl_text = function("prctl", c_int, c_char_p, c_ulong, c_ulong, c_ulong)
 _signal = function("signal", c_int, c_void_p, result=c_void_p)
 _sigprocmask = function("sigprocmask", c_int, c_char_p, c_void_p)
+_setfsuid = function("setfsuid", c_int)
+_setfsgid = function("setfsgid", c_int)
 _sethostname = function("sethostname", c_char_p, c_size_t)
 _setdomainname = function("setdomainname", c_char_p, c_size_t)
 _keyctl = system_call(_SYS_KEYCTL.get(os.uname().machine, -1), c_int, c_void_p)
@@ -130,6 +133,22 @@ def drop_bounding(keep: int) -> None:
             if ctypes.get_errno() == errno.EINVAL:
                 return  # the first number that the kernel does not know
             check(-1, "prctl PR_CAPBSET_DROP", number)
+
+
+def set_fs_ids(uid: int, gid: int) -> None:
+    """Whose files we make from now on, all capabilities kept. The kernel forgets death signal and dumpability."""
+    _setfsgid(gid)
+    _setfsuid(uid)
+    # A root that gives up its file system id loses the capabilities for files, but may take them again.
+    permitted = _permitted()
+    set_capabilities(permitted, permitted, 0)
+    set_dumpable(0)
+    set_death_signal(_SIGKILL)
+
+
+def _permitted() -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1], 16) for line in file if line.startswith("CapPrm:"))
 
 
 def set_ambient(wanted: int) -> None:

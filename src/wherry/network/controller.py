@@ -61,7 +61,13 @@ class NetworkController:
             ledger=Ledger(),
             store=NetworkStore(database),
             fabric=Fabric(self._host, {driver.kind: driver for driver in drivers}),
-            spaces=Namespaces(config.netns_dir, namespaces, self._host, config.spare_namespaces),
+            spaces=Namespaces(
+                config.netns_dir,
+                namespaces,
+                self._host,
+                config.spare_namespaces,
+                user_namespaces=config.user_namespaces,
+            ),
             reaper=LinkReaper(self._host),
             events=events,
         )
@@ -135,7 +141,7 @@ class NetworkController:
             if wanted[0][0].record.driver == "host":
                 await self._join_host(request, wanted[0])
                 return self._view(request.container_id)
-            space = await self.room.spaces.take()
+            space = await self.room.spaces.take(request.user_namespace)
             try:
                 record = plan.sandbox_record(request, space.sandbox_id, str(space.path))
                 if any(network.pool6 is not None for network, _ in wanted):

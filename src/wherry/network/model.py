@@ -131,8 +131,13 @@ class NetnsHandle(Protocol):
 class NamespaceFactory(Protocol):
     """Makes and opens namespaces without the daemon ever entering one."""
 
-    async def netns(self, path: Path, *, create: bool, sysctls: Mapping[str, str] = ...) -> NetnsHandle:
-        """Open the namespace mounted at ``path``, made first when ``create``; then set ``sysctls`` in it."""
+    async def netns(
+        self, path: Path, *, create: bool, sysctls: Mapping[str, str] = ..., user_namespace: str | None = ...
+    ) -> NetnsHandle:
+        """Open the namespace mounted at ``path``, made first when ``create``; then set ``sysctls`` in it.
+
+        A new one belongs to ``user_namespace``, see ``JoinRequest``.
+        """
 
     async def drop_netns(self, path: Path) -> None:
         """Unmount and unlink ``path``; quiet when it is gone."""

@@ -46,17 +46,23 @@ class Space:
 class Namespaces:
     """The namespaces of one daemon."""
 
-    def __init__(self, directory: Path, factory: NamespaceFactory, host: Host, spare: int) -> None:
+    def __init__(
+        self, directory: Path, factory: NamespaceFactory, host: Host, spare: int, *, user_namespaces: bool = False
+    ) -> None:
         self._directory = directory
         self._factory = factory
         self._host = host
         self._spare = spare
+        self._common = "" if user_namespaces else None
+        """The user namespace of those in stock, as ``JoinRequest`` has it."""
         self._stock: deque[Space] = deque()
         self._filling: asyncio.Task[None] | None = None
 
-    async def take(self) -> Space:
+    async def take(self, user_namespace: str | None = None) -> Space:
         """A fresh namespace with its loopback up; the caller owns handle and path. Raises Internal."""
-        space = self._stock.popleft() if self._stock else await self._make()
+        if user_namespace != self._common:
+            return await self._make(user_namespace)
+        space = self._stock.popleft() if self._stock else await self._make(user_namespace)
         self._refill()
         return space
 
@@ -93,12 +99,14 @@ class Namespaces:
             with contextlib.suppress(OSError, TimeoutError):
                 await self.drop(space.path)
 
-    async def _make(self) -> Space:
+    async def _make(self, user_namespace: str | None) -> Space:
         sandbox_id = new_id()
         path = self._directory / short(sandbox_id)
         try:
             async with asyncio.timeout(DEADLINE_S):
-                handle = await self._factory.netns(path, create=True, sysctls=_ipv6_settings(on=False))
+                handle = await self._factory.netns(
+                    path, create=True, sysctls=_ipv6_settings(on=False), user_namespace=user_namespace
+                )
         except (OSError, TimeoutError) as error:
             raise Internal(f"making network namespace {path}: {error}") from error
         try:
@@ -118,7 +126,7 @@ class Namespaces:
             while len(self._stock) < self._spare:
                 await asyncio.sleep(REST_S)
                 if len(self._stock) < self._spare:
-                    self._stock.append(await self._make())
+                    self._stock.append(await self._make(self._common))
         except (Internal, OSError) as error:
             _log.warning("no network namespace ahead of need: %s", error)
 

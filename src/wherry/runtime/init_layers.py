@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import mounts, namespaces
+from wherry.linux import mounts, namespaces, process
 from wherry.linux.mounts import MS_BIND, MS_PRIVATE, MS_REC, MS_SLAVE
 from wherry.runtime.init_errors import Step
 
@@ -119,7 +119,12 @@ def _mount_mapped(layers: dict[str, Any], target: str, user_namespace: int) -> N
         f"{writable}/{os.path.relpath(layers['upper'], top)}",
         f"{writable}/{os.path.relpath(layers['work'], top)}",
     )
+    # The overlay makes its own files (whiteouts, copies under way) as whoever mounts it: that must be somebody whom the
+    # layers' maps know, and still somebody who may do everything (else EOVERFLOW, and a read-only overlay).
+    owner = os.stat(f"{writable}/{os.path.relpath(layers['work'], top)}")
+    process.set_fs_ids(owner.st_uid, owner.st_gid)
     mounts.mount("overlay", target, "overlay", 0, options)
+    process.set_fs_ids(0, 0)
     os.chdir("/")
 
 

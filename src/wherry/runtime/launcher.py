@@ -30,6 +30,7 @@ from wherry.linux import pidfd
 from wherry.linux.cgroups import CgroupError, Cgroups, open_hierarchy
 from wherry.runtime import frames, netns, requests
 from wherry.runtime.errors import StartFailed
+from wherry.runtime.id_maps import NO_MAPS, IdMaps
 from wherry.runtime.model import ExecRequest, ExitStatus, LaunchRequest
 from wherry.runtime.shim_connection import Link, Record, Shim, Sink, Subscription, read_status, replace_shim
 from wherry.runtime.zygote_process import ZygoteLost, ZygoteProcess
@@ -69,8 +70,9 @@ class NetnsHandle:
 class Launcher:
     """See the module. One per daemon."""
 
-    def __init__(self, *, python: str = sys.executable) -> None:
+    def __init__(self, *, python: str = sys.executable, maps: IdMaps = NO_MAPS) -> None:
         self._python = python
+        self._maps = maps
         self._zygote: ZygoteProcess | None = None
         self._starting = asyncio.Lock()
         self._starts: set[asyncio.Task[Shim]] = set()
@@ -131,15 +133,24 @@ class Launcher:
             return self._keep(bundle, record, await Link.open(connection), attached=False)
         return status
 
-    async def netns(self, path: Path, *, create: bool, sysctls: Mapping[str, str] | None = None) -> NetnsHandle:
+    async def netns(
+        self,
+        path: Path,
+        *,
+        create: bool,
+        sysctls: Mapping[str, str] | None = None,
+        user_namespace: str | None = None,
+    ) -> NetnsHandle:
         """A new network namespace mounted at ``path``, or the one there, with ``sysctls`` set.
 
-        Raises OSError, Internal.
+        A new one belongs to the user namespace at a path, with "" to a new one that has our maps. Raises OSError,
+        Internal.
         """
+        user = user_namespace or (list(self._maps.oci().values()) if user_namespace == "" else None)
         for attempt in (1, 2):
             zygote = await self._live_zygote()
             try:
-                return NetnsHandle(*await zygote.netns(path, create=create, sysctls=sysctls or {}))
+                return NetnsHandle(*await zygote.netns(path, create=create, sysctls=sysctls or {}, user=user))
             except ZygoteLost:
                 if attempt == 2:
                     raise

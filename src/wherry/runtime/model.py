@@ -93,6 +93,8 @@ class ExecRequest:
     seccomp: bytes = b""
     runtime: tuple[str, ...] = ()
     """The container's."""
+    owner: tuple[int, int] = (0, 0)
+    """The host's ids of root in the container's user namespace: its pipes belong to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
         "user_namespace": any(entry["type"] == "user" for entry in linux.get("namespaces") or ()),
         "annotations": request.spec.get("annotations"),
         "owns_cgroup": owns_cgroup(request.spec),
+        "owner": [_outside(linux.get(name)) for name in ("uidMappings", "gidMappings")],
         "hooks": request.spec.get("hooks") or {},
         "oom_score_adj": (process or {}).get("oomScoreAdj"),
         "stdio": asdict(request.stdio),
@@ -49,6 +50,7 @@ def exec_files(request: ExecRequest, *, attach: bool) -> dict[str, bytes]:
     launch = {
         "id": request.id,
         "exec": {"pid": request.container_pid, "bundle": str(request.container_bundle)},
+        "owner": list(request.owner),
         "stdio": asdict(request.stdio),
         "log": None,
         "init": False,
@@ -114,6 +116,11 @@ def _pid_namespace(linux: Any) -> str | None:
         if entry["type"] == "pid":
             return entry.get("path") or ""
     return None
+
+
+def _outside(mappings: Any) -> int:
+    """The host's id of id 0."""
+    return next((entry["hostID"] for entry in mappings or () if entry["containerID"] == 0), 0)
 
 
 def _capabilities(sets: Any) -> dict[str, int] | None:

@@ -166,6 +166,10 @@ class Starter:
             os.set_blocking(ours, False)
             child.outputs[ours] = stream
             theirs.append(end)
+        if (owner := self._request["owner"]) != [0, 0]:
+            # Only then can /dev/stdout be opened again in a user namespace. Not /dev/null, which is everybody's.
+            for end in theirs[0 if self._request["stdio"]["stdin"] else 1 :]:
+                os.fchown(end, *owner)
         self._close += theirs
         return tuple(theirs)
 

@@ -11,7 +11,7 @@ Messages on the SOCK_SEQPACKET channel, JSON, one a packet:
                                                                   {"ready": pid}                        once, at first
     {"op": "run", "bundle", "plain"} + [connection]               nothing: the shim answers on the connection, see
                                                                   ``frames``; if no shim could be forked, FAILED
-    {"op": "netns", "id", "path", "create", "sysctls"}            {"id"} + [namespace, NETLINK_ROUTE socket]
+    {"op": "netns", "id", "path", "create", "sysctls", "user"}    {"id"} + [namespace, NETLINK_ROUTE socket]
                                                                   {"id", "errno", "error"}
 
 ``plain``: a container in a new pid namespace, for which a shim may be taken that was forked while nobody asked.
@@ -136,7 +136,8 @@ def _visit(channel: sockets.Socket, request: dict[str, object]) -> None:
     reply: dict[str, object] = {"id": request["id"]}
     fds: list[int] = []
     try:
-        fds += netns.visit(str(request["path"]), create=bool(request["create"]), sysctls=request["sysctls"])  # type: ignore[arg-type]  # JSON
+        path, create = str(request["path"]), bool(request["create"])
+        fds += netns.visit(path, create=create, sysctls=request["sysctls"], user=request["user"])  # type: ignore[arg-type]  # JSON
     except OSError as error:
         reply |= {"errno": error.errno, "error": str(error)}
     try:

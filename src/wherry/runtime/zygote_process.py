@@ -72,12 +72,24 @@ class ZygoteProcess:
         """Have a shim forked for ``bundle`` that answers on ``connection``. Raises ZygoteLost."""
         await self._send({"op": "run", "bundle": str(bundle), "plain": plain}, [connection.fileno()])
 
-    async def netns(self, path: Path, *, create: bool, sysctls: Mapping[str, str]) -> tuple[int, int]:
-        """Descriptors of the namespace at ``path`` and of a NETLINK_ROUTE socket in it. Raises OSError, ZygoteLost."""
+    async def netns(
+        self, path: Path, *, create: bool, sysctls: Mapping[str, str], user: object = None
+    ) -> tuple[int, int]:
+        """Descriptors of the namespace at ``path`` and of a NETLINK_ROUTE socket in it; ``user`` as ``netns.visit``.
+
+        Raises OSError, ZygoteLost.
+        """
         self._next += 1
         number = self._next
         answer = self._answers[number] = self._loop.create_future()
-        request = {"op": "netns", "id": number, "path": str(path), "create": create, "sysctls": dict(sysctls)}
+        request = {
+            "op": "netns",
+            "id": number,
+            "path": str(path),
+            "create": create,
+            "sysctls": dict(sysctls),
+            "user": user,
+        }
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 await self._send(request, [])

@@ -21,6 +21,7 @@ from wherry.linux.trees import remove_tree
 from wherry.runtime.launcher import Shim, StartFailed
 from wherry.runtime.model import ExecRequest, ExitStatus, Stdio
 from wherry.runtime.spec import exec_process
+from wherry.runtime.spec_linux import id_maps
 from wherry.runtime.spec_security import parse_security_options
 from wherry.wire.exec import ExecCreate, ExecInspect, ExecStart, ProcessConfig
 
@@ -197,6 +198,7 @@ class Execs:
             user=config.user or record.config.user,
             group_add=tuple(record.host_config.group_add or ()),
             seccomp=starting.seccomp(context, record, security, privileged=config.privileged),
+            owner=id_maps(record.host_config, defaults.maps).root,
             runtime=context.settings.runtimes.words(record.host_config.runtime),
         )
 
