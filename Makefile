@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench docs lock clean
+.PHONY: help setup demo test test-vm lint format bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	@printf '%s\n' \
 	  'make demo    install what is needed, run a container, fetch its page, clean up' \
 	  'make test    all tests (as root; starts and removes its own daemons)' \
+	  'make test-vm the tests that need a stock kernel (cgroup v2, AppArmor, systemd): in QEMU' \
 	  'make lint    format, ruff, mypy --strict, the import contracts' \
 	  'make bench   ratios to a real dockerd, side by side' \
 	  'make docs    write the generated pages under docs/' \
@@ -36,6 +37,12 @@ demo: setup
 test: setup
 	@tools/reference
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# Two machines, because there is one process 1: the plain one first.
+test-vm: setup
+	@tools/packages qemu-system-x86 e2fsprogs
+	tools/vm pytest -v tests/vm $(PYTEST_ARGS)
+	tools/vm --systemd pytest -v tests/vm $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:
         return
     for item in items:
-        if "root" in item.keywords or {"integration", "runtime", "network"} & {*item.path.parent.parts[-1:]}:
+        if "root" in item.keywords or {"integration", "interop", "runtime", "network"} & {*item.path.parent.parts[-1:]}:
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 

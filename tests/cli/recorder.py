@@ -93,6 +93,8 @@ class Recorder:
         self.requests.append((method, target, body))
         if path.endswith(("/containers/create", "/exec", "/networks/create")):
             return "201 Created", json.dumps({"Id": ID, "Warnings": []}).encode()
+        if path.endswith("/update"):
+            return "200 OK", json.dumps({"Warnings": None}).encode()
         if path.endswith("/volumes/create"):
             return "201 Created", json.dumps({"Name": "v"}).encode()
         if method == "GET" and path.endswith("/json") and "/containers/" in path:

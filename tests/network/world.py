@@ -88,7 +88,7 @@ class Factory:
     def __init__(self):
         self.fail = False
 
-    async def netns(self, path: Path, *, create, sysctls=None):
+    async def netns(self, path: Path, *, create, sysctls=None, user_namespace=None):  # noqa: ARG002  as the factory
         if self.fail:
             raise OSError(28, "no namespace for you")
 

@@ -290,7 +290,8 @@ class Wherryd(Daemon):
 
     def mounts(self) -> list[str]:
         """It keeps up to two network namespaces in stock for the next starts; more than those are left over."""
-        points = super().mounts()
+        # Beside a network namespace in a user namespace of its own that one is mounted too, see --userns-remap.
+        points = [point for point in super().mounts() if not point.endswith(".user")]
         namespaces = [point for point in points if point.startswith(f"{self.exec_root}/netns/")]
         others = [point for point in points if point not in namespaces]
         return others + namespaces[SPARE_NAMESPACES:]

@@ -9,7 +9,6 @@ one directory describe; ``registry.errors`` says so by file.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -145,14 +144,11 @@ def is_qualified(name: str) -> bool:
 
 
 def _yaml(data: bytes) -> Any:
-    """PyYAML is looked for only when there is such a file. Raises ValueError, CdiError where it is missing."""
+    """Raises ValueError."""
+    import yaml  # noqa: PLC0415  for those who have such a file
+
     try:
-        yaml: Any = importlib.import_module("yaml")
-    except ImportError:
-        raise CdiError("failed to parse CDI Spec: specifications in YAML need the package PyYAML") from None
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return yaml.load(data, Loader=loader)
+        return yaml.safe_load(data)
     except yaml.YAMLError as error:
         raise ValueError(str(error).replace("\n", " ")) from None
 
