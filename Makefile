@@ -60,6 +60,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python tools/differences.py docs/differences.md
+	$(BIN)/python tools/conformance.py docs/conformance.md
 
 lock: setup
 	tools/lock

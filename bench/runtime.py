@@ -25,6 +25,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from ratios import Row
+
 from runtime.lab import Lab, finish, launcher
 
 ROUNDS = 30

@@ -81,7 +81,7 @@ def _departures() -> str:
     """Where runtimes are known to do otherwise."""
     lines = ["", "## Where runtimes do otherwise", "", "| runtime | test | what it does |", "| --- | --- | --- |"]
     for (name, version), known in DEPARTURES.items():
-        lines += [f"| {name} {version} | `{test}` | {reason} |" for test, reason in known.items()]
+        lines += [f"| {name} {version or '(all)'} | `{test}` | {reason} |" for test, reason in known.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -100,11 +100,7 @@ def inside(shared: Scope) -> dict[str, str]:
         "env": "tr '\\0' '\\n' < /proc/1/environ",
         "id": "id -u; id -g; id -G",
         "umask": "umask",
-        "status": "cat /proc/1/status",
-        "limits": "cat /proc/1/limits",
-        "oom": "cat /proc/1/oom_score_adj",
         "hostname": "hostname; cat /proc/sys/kernel/hostname",
-        "session": "cat /proc/1/stat",
     }
     return shared.look(
         parts,
@@ -112,20 +108,6 @@ def inside(shared: Scope) -> dict[str, str]:
             cwd="/home",
             env=[PATH, "PLAIN=value", "SPACED=a b", "EMPTY=", "EQUAL=a=b"],
             user={"uid": 0, "gid": 7, "umask": 0o027, "additionalGids": [5, 6, 1000]},
-            rlimits=[
-                {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
-                {"type": "RLIMIT_CORE", "soft": 0, "hard": 1024},
-                {"type": "RLIMIT_STACK", "soft": 4 << 20, "hard": 8 << 20},
-            ],
-            oomScoreAdj=321,
-            noNewPrivileges=True,
-            capabilities={
-                "bounding": ["CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETUID", "CAP_CHOWN"],
-                "permitted": ["CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_CHOWN"],
-                "inheritable": ["CAP_KILL", "CAP_NET_BIND_SERVICE"],
-                "effective": ["CAP_KILL", "CAP_NET_BIND_SERVICE"],
-                "ambient": ["CAP_NET_BIND_SERVICE"],
-            },
         ),
     )
 

@@ -27,6 +27,18 @@ def mask(*names: str) -> int:
     return sum(1 << RIGHTS[name] for name in names)
 
 
+@pytest.fixture(scope="module")
+def inside(shared: Scope) -> dict[str, str]:
+    """What one process with limits sees of itself."""
+    limits = [
+        {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 1024},
+        {"type": "RLIMIT_STACK", "soft": 4 << 20, "hard": 8 << 20},
+    ]
+    parts = {"limits": "cat /proc/1/limits", "oom": "cat /proc/1/oom_score_adj"}
+    return shared.look(parts, process(rlimits=limits, oomScoreAdj=321))
+
+
 # Limits.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,15 @@ def test_devices_can_be_allowed_by_rule(daemon: Daemon) -> None:
     script = "mknod /tmp/fuse c 10 229 && : </tmp/fuse"
     assert "not permitted" in daemon.docker("run", "--rm", "busybox", "sh", "-c", script, check=False).stderr
     daemon.docker("run", "--rm", "--device-cgroup-rule=c 10:229 r", "busybox", "sh", "-c", script)
+
+
+def test_an_io_limit_does_not_slow_the_end(daemon: Daemon) -> None:
+    """The unmount of its root writes back what it has written: that must not happen at the container's own pace."""
+    device = os.stat(daemon.data_root).st_dev
+    name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+    if not os.path.exists(f"/dev/{name}"):
+        pytest.skip("the data root is on no block device of its own")
+    script = "dd if=/dev/zero of=/file bs=64k count=64 2>/dev/null; echo written"
+    limit = ("--device-write-iops", f"/dev/{name}:10")
+    ran = daemon.docker("run", "--rm", "--network", "none", *limit, "busybox", "sh", "-c", script, timeout=8)
+    assert ran.stdout == "written\n"

@@ -57,7 +57,8 @@ def test_the_image_and_what_is_written(remapped: Daemon) -> None:
     """The image's files are root's inside, may be changed, and an owner may be given."""
     script = (
         "stat -c %u:%g /bin/busybox /etc/hosts; echo mine > /file; chown 7:8 /file; stat -c %u:%g /file; "
-        "rm -r /var && test ! -e /var && echo gone; echo more >> /etc/hosts && echo written; mkdir -p /a/b && rmdir /a/b"
+        "rm -r /var && test ! -e /var && echo gone; echo more >> /etc/hosts && echo written; "
+        "mkdir -p /a/b && rmdir /a/b"
     )
     code, said = run(remapped, "busybox", "sh", "-c", script)
     assert code == 0, said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import time
@@ -59,13 +58,15 @@ class Machine:
         for name, size in (("disk", DISK), ("swap", SWAP)):
             with (self.run / name).open("wb") as file:
                 file.truncate(size)
-        subprocess.run(["mkfs.ext4", "-q", "-F", self.run / "disk"], check=True)
+        subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", self.run / "disk"], check=True)
 
     def _argv(self, streams: list[int]) -> list[str]:
         share = "local,security_model=passthrough,multidevs=remap"
         argv = [
+            *("setpriv", "--pdeathsig", "KILL"),  # whoever ends us ends the machine
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-            *("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off", "-smp", "2", "-m", MEMORY),
+            *("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512"),
+            *("-cpu", "max,la57=off", "-smp", "2", "-m", MEMORY),
             *("-kernel", str(self.cache.kernel), "-initrd", str(self.cache.initramfs)),
             *("-append", f"{KERNEL} vm.project={self.project} vm.mode={'systemd' if self.systemd else 'plain'}"),
             *("-serial", f"file:{self.run}/console.log"),
@@ -107,10 +108,10 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], *, within: float) -> None:
     """Wait a moment for a machine that powers itself off; end one that does not."""
     try:
-        process.wait(5)
+        process.wait(within)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()

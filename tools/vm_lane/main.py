@@ -7,6 +7,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ def main(argv: list[str]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("which command?")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         return run(command, systemd=options.systemd, timeout=options.timeout, console=options.console)
     except Missing as missing:
@@ -103,9 +105,20 @@ def _snapshot(top: Path) -> None:
     copy.mkdir(parents=True)
     for entry in PROJECT.iterdir():
         if entry.is_dir() and not entry.name.startswith("."):
-            shutil.copytree(entry, copy / entry.name, symlinks=True)
+            _copy(entry, copy / entry.name)
         elif entry.is_file():
             shutil.copy2(entry, copy / entry.name)
+
+
+def _copy(source: Path, target: Path, *, again: int = 3) -> None:
+    """A tree, while others may be saving files in it; what is only there for a moment is not missed."""
+    try:
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    except shutil.Error:
+        if again == 0:
+            raise
+        shutil.rmtree(target, ignore_errors=True)
+        _copy(source, target, again=again - 1)
 
 
 def _new_run(runs: Path) -> Path:

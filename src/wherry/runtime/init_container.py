@@ -13,7 +13,7 @@ from wherry.runtime import hooks, init_layers, init_userns
 from wherry.runtime.init_errors import StartError, Step
 from wherry.runtime.init_gate import Gate
 from wherry.runtime.init_namespaces import Namespaces
-from wherry.runtime.init_plan import HOOKS, PROCESS, Plan, enter_cgroup, open_terminal, wait_for_go
+from wherry.runtime.init_plan import HOOKS, MOUNTS, PROCESS, Plan, enter_cgroup, open_terminal, wait_for_go
 from wherry.runtime.init_program import Program
 from wherry.runtime.init_root import Root
 
@@ -43,10 +43,14 @@ class Container:
         """The order of things. Returns never; raises StartError up to the moment that the program replaces us."""
         plan, root, program = self._plan, self._root, self._program
         os.umask(0)
+        if plan.gate >= 0:
+            process.set_title("wherry-oci init")  # it may stand there for long
         if self._user >= 0:
             self._isolate_as_user()
         else:
             self._isolate()
+        if plan.request["root"]["upper"]:
+            self._share_mounts()
         # 4. Names and kernel settings of the new namespaces. /proc is the host's; what it shows is the caller's.
         _name(self._spec)
         _set_sysctls(self._linux)
@@ -113,6 +117,12 @@ class Container:
         self._root.clone_sources(self._mapped_by)
         self._root.fd = self._mount_root()
         self._program.protect()
+
+    def _share_mounts(self) -> None:
+        """Whoever holds the mounts last unmounts the root, and waits until it is written: our I/O limits are for us."""
+        fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        sockets.send_fds(self._channel, MOUNTS, [fd])
+        os.close(fd)
 
     def _mount_root(self) -> int:
         """An overlay in the bundle, or a directory on itself; a descriptor of it."""

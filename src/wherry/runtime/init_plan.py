@@ -5,6 +5,7 @@
                                                             bundle + [stdio]   only to a child forked ahead
     "P" + [pidfd]     a user namespace: whom it has forked
                                                             "G"   the cgroup has its limits, enter it
+    "M" + [namespace] its mount namespace, with an overlay
     "H"               the runtime's hooks, now              "G"   they have run
     "T" + [master]    the terminal it has opened
     "S" + number      the descriptor of a seccomp listener
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 GO = b"G"
 PROCESS = b"P"
+MOUNTS = b"M"
 HOOKS = b"H"
 TERMINAL = b"T"
 LISTENER = b"S"

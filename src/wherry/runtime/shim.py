@@ -123,6 +123,8 @@ def _serve(bundle: str, cgroups: Cgroups | None, peer: Peer, log: JsonLogFile | 
     status = {"code": streams.exit_code, "finished_at": streams.exit_time, "oom_killed": False}
     if child.cgroup and cgroups is not None:
         status["oom_killed"] = cgroups.oom_count(child.cgroup) > 0
+    if child.mount_namespace >= 0:
+        os.close(child.mount_namespace)
     if child.finish is not None:
         child.finish()
     if child.cgroup and cgroups is not None:

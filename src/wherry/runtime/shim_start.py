@@ -37,6 +37,8 @@ class Child:
         self.terminal = -1
         self.own_pid_namespace = True
         """Its end is the end of everything that it started."""
+        self.mount_namespace = -1
+        """Held until the end: whoever holds it last unmounts the root, and waits until it is written."""
         self.cgroup = ""
         """The group to remove after it; empty for an exec."""
         self.joined = ""
@@ -125,6 +127,7 @@ class Starter:
         write_json(f"{self._bundle}/shim.json", child.record())
         start.go()
         start.listen(terminal=self._adopt_terminal, hooks=self._run_hooks, listener=self._forward_listener)
+        child.mount_namespace = start.mount_namespace
 
     def undo(self) -> None:
         """Take back whatever has been done."""

@@ -20,7 +20,7 @@ from wherry.linux import namespaces, pidfd, signals, sockets
 from wherry.linux.cgroups import CgroupError, LimitError
 from wherry.runtime import compact_json, init
 from wherry.runtime.init_errors import StartError, from_errno
-from wherry.runtime.init_plan import GO, HOOKS, LISTENER, PROCESS, TERMINAL, Plan
+from wherry.runtime.init_plan import GO, HOOKS, LISTENER, MOUNTS, PROCESS, TERMINAL, Plan
 from wherry.runtime.init_program import READY
 
 TYPE_CHECKING = False
@@ -55,6 +55,8 @@ class Start:
         self.start_time = 0
         self.cgroup = ""
         """The group that was made, and is removed by ``undo``."""
+        self.mount_namespace = -1
+        """A descriptor of the container's, the caller's to close; -1 for one whose root is no overlay."""
         self._plan = plan
         self._cgroups = cgroups
         self._between = 0
@@ -133,6 +135,8 @@ class Start:
                 continue  # it died with our word unread; its own message comes after this error
             if data == TERMINAL:
                 terminal(fds[0])
+            elif data == MOUNTS:
+                self.mount_namespace = fds[0]
             elif data == HOOKS:
                 hooks("prestart")
                 hooks("createRuntime")

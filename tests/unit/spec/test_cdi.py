@@ -155,7 +155,7 @@ def test_the_more_important_directory_decides(tmp_path: Path) -> None:
     registry = read_registry(directories)
     assert registry.names() == []
     assert 'conflicting device "vendor.com/thing=a"' in registry.errors[other][0]
-    with pytest.raises(CdiError, match="unresolvable CDI devices vendor.com/thing=a, x"):
+    with pytest.raises(CdiError, match=r"unresolvable CDI devices vendor\.com/thing=a, x"):
         registry.edits(["vendor.com/thing=a", "x.y/z=0"])
 
 
