@@ -57,6 +57,7 @@ format: setup
 bench: setup
 	@tools/reference
 	$(BIN)/python bench/ratios.py
+	$(BIN)/python bench/runtime.py
 
 docs: setup
 	$(BIN)/python tools/differences.py docs/differences.md

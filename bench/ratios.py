@@ -119,7 +119,7 @@ def many(pair: tuple[Daemon, Daemon]) -> list[Row]:
         daemon.clear()
     return [
         Row(f"{MANY} x run -d busybox sleep (bridge)", "s", seconds[0], seconds[1], 0.2),
-        Row(f"PSS of one shim of {MANY}", "MiB", shims[0], shims[1], 1.0),
+        Row(f"PSS of one shim of {MANY}", "MiB", shims[0], shims[1], 0.7),
     ]
 
 

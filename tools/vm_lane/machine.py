@@ -44,12 +44,12 @@ class Machine:
         )
         for _, theirs in pairs:
             theirs.close()
+        outputs = {ours: fd for (ours, _), fd in zip(pairs, (1, 2), strict=True)}
+        in_time = False
         try:
-            in_time = _relay(
-                {ours: fd for (ours, _), fd in zip(pairs, (1, 2), strict=True)}, time.monotonic() + timeout
-            )
+            in_time = _relay(outputs, time.monotonic() + timeout)
         finally:
-            _end(process)
+            _end(process, within=5 if in_time else 0)
             for name in ("disk", "swap"):
                 (self.run / name).unlink()
         return in_time
