@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-vm lint format bench docs lock clean
+.PHONY: help setup demo demo-rootless test test-vm lint format bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,7 @@ PYTEST_ARGS ?=
 help:
 	@printf '%s\n' \
 	  'make demo    install what is needed, run a container, fetch its page, clean up' \
+	  'make demo-rootless  the same as an ordinary user, by a daemon of his own' \
 	  'make test    all tests (as root; starts and removes its own daemons)' \
 	  'make test-vm the tests that need a stock kernel (cgroup v2, AppArmor, systemd): in QEMU' \
 	  'make lint    format, ruff, mypy --strict, the import contracts' \
@@ -33,6 +34,9 @@ $(STAMP): $(LOCK) pyproject.toml
 
 demo: setup
 	$(BIN)/python demo/first_light.py
+
+demo-rootless: setup
+	$(BIN)/python demo/rootless.py
 
 test: setup
 	@tools/reference

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from support.commands import eventually
+from support.commands import PROJECT, eventually, run
 from support.rootless import UID, Rootless, rootless_missing
 
 pytestmark = [
@@ -98,10 +100,22 @@ def test_containers_survive_the_daemons_death(rootless: Rootless):
 
 
 def test_root_is_told_to_start_wherryd(rootless: Rootless):
-    import sys
-
-    from support.commands import run
-
     refused = run(sys.executable, "-m", "wherry.daemon.rootless.main", check=False)
     assert refused.returncode == 1
     assert refused.stderr == "wherryd-rootless: wherryd-rootless is for ordinary users: as root start wherryd\n"
+
+
+def test_the_demo(rootless: Rootless) -> None:
+    """`make demo-rootless`, by the same user: run, exec, a published port, and nothing left."""
+    script = rootless.user.root / "home" / "demo"
+    script.mkdir()
+    for name in ("first_light.py", "rootless.py"):
+        (script / name).write_bytes((PROJECT / "demo" / name).read_bytes())
+    argv = rootless.box.argv(*rootless.user.python(str(script / "rootless.py")))
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "inside I am 0" in done.stdout
+    assert f"outside I am {UID}" in done.stdout
+    assert "This page was served from a container run by wherry." in done.stdout
+    name = done.stdout.split("--name ", 1)[1].split()[0]
+    assert name not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True).stdout
