@@ -78,6 +78,16 @@ def encode(path: str | bytes) -> bytes:
 _close_range = system_call(SYS_CLOSE_RANGE, c_uint, c_uint, c_uint)
 
 
+def close_all_but(kept: set[int]) -> None:
+    """Close every descriptor that is not among ``kept``."""
+    lowest = 0
+    for number in sorted(kept):
+        if number > lowest:
+            check(_close_range(lowest, number - 1, 0), "close_range", lowest)
+        lowest = number + 1
+    close_from(lowest)
+
+
 def close_from(lowest: int) -> None:
     """Close every descriptor from ``lowest`` on: close_range(2)."""
     check(_close_range(lowest, _UINT_MAX, 0), "close_range", lowest)

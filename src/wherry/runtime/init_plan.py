@@ -3,7 +3,7 @@
     child → parent                                          parent → child
     ─────────────────────────────────────────────────────   ────────────────────────────────────────────────
                                                             bundle + [stdio]   only to a child forked ahead
-    "P" + [pidfd]     a user namespace: whom it has forked
+    "P" + [pidfd]     an exec, a user namespace: whom it has forked
                                                             "G"   the cgroup has its limits, enter it
     "M" + [namespace] its mount namespace, with an overlay
     "H"               the runtime's hooks, now              "G"   they have run
@@ -64,6 +64,11 @@ class Plan:
         self.no_pivot = False
         self.state: dict[str, Any] = {}
         """For hooks, but for ``pid``."""
+
+    @property
+    def forks_inside(self) -> bool:
+        """Whether the child forks another, which is the one that matters, once it is where that belongs."""
+        return self.container >= 0 or self.in_user_namespace
 
     @property
     def in_user_namespace(self) -> bool:

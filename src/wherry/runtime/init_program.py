@@ -65,11 +65,11 @@ class Program:
         self._keyring: bool = not request.get("no_new_keyring", False)
         self._listen_fds: int = request.get("listen_fds", 0)
         """How many of those kept are sockets of systemd's protocol (sd_listen_fds), the first ones."""
-        self._is_exec = request.get("exec") is not None
         self._no_new_privileges = bool(process_spec.get("noNewPrivileges"))
         self._identity = users.Identity(0, 0, (0,), "/")
         self._labels = Labels(process_spec)
-        self._limits = Limits(process_spec, config, is_exec=self._is_exec, user_namespace=user_namespace)
+        is_exec = request.get("exec") is not None
+        self._limits = Limits(process_spec, config, is_exec=is_exec, user_namespace=user_namespace)
         flags = load_flags((config.get("linux") or {}).get("seccomp"))
         self._filter = Loader(seccomp, flags=flags) if seccomp else None
 
@@ -102,8 +102,10 @@ class Program:
     def protect(self) -> None:
         """What is written to the host's /proc about ourselves, and what needs its rights: while we have both."""
         self._limits.protect()
-        if self._is_exec:
-            self._labels.open()
+
+    def open_labels(self) -> None:
+        """For an exec, inside: what ``make_directory`` does for a container's own program."""
+        self._labels.open(fresh=True)
 
     def open_terminal(self, root: int, height: int, width: int) -> tuple[int, int]:
         """A new terminal of the container's own devpts: (master, replica)."""

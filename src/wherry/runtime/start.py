@@ -51,7 +51,7 @@ class Start:
 
     def __init__(self, plan: Plan, cgroups: Cgroups | None) -> None:
         self.pid = -1
-        """In the caller's pid namespace; of a container in a user namespace known from ``make_cgroup`` on."""
+        """In the caller's pid namespace; of an exec, and in a user namespace, known from ``make_cgroup`` on."""
         self.start_time = 0
         self.cgroup = ""
         """The group that was made, and is removed by ``undo``."""
@@ -77,7 +77,7 @@ class Start:
             init.main(theirs.fileno(), plan, stdio)
         theirs.close()
         self._channel = ours
-        if plan.in_user_namespace:
+        if plan.forks_inside:
             self._between = pid
         else:
             self._know(pid)
@@ -104,7 +104,7 @@ class Start:
     def go(self) -> None:
         """Let the child enter its group. Raises StartError."""
         self._wait_for_pid()
-        if self._between and self._cgroups is not None and self._plan.cgroup_path:
+        if self._plan.in_user_namespace and self._cgroups is not None and self._plan.cgroup_path:
             # Root of a user namespace may not write to the host's directories.
             try:
                 self._cgroups.attach(self._plan.cgroup_path, self.pid)
@@ -176,8 +176,7 @@ class Start:
         """Only our children enter it; we stay where we are."""
         plan = self._plan
         if plan.container >= 0:
-            namespaces.setns(plan.container, namespaces.CLONE_NEWPID)
-            return
+            return  # the child joins it with all the others, and forks
         path = plan.request["pid_namespace"]
         if path is None:
             return

@@ -79,8 +79,9 @@ def resolve(user: str, group_add: Sequence[str], passwd: bytes, group: bytes) ->
 def _find_user(wanted: str, passwd: bytes) -> tuple[str, int, int]:
     """Name (empty without an entry), uid and gid."""
     number = _integer(wanted or "0")
+    named = not _digits(wanted)
     for name, uid, gid, _ in _users(passwd):
-        if (uid == number) if number is not None else (name == wanted):
+        if (uid == number) if number is not None else (named and name == wanted):
             return name, _check(uid), _check(gid)
     if number is None:
         raise UserError(f"unable to find user {wanted}: no matching entries in passwd file")
@@ -92,7 +93,7 @@ def _find_group(wanted: str, group: bytes) -> int:
     if number is not None:
         return _check(number)
     for name, gid, _ in _groups(group):
-        if name == wanted:
+        if name == wanted and not _digits(wanted):
             return _check(gid)
     raise UserError(f"unable to find group {wanted}: no matching entries in group file")
 
@@ -145,6 +146,11 @@ def _integer(text: str) -> int | None:
         return None
     value = int(text)
     return value if -_INT64 <= value < _INT64 else None
+
+
+def _digits(text: str) -> bool:
+    """Whether it was meant as a number, however large: that is never a name (CVE-2026-46680)."""
+    return text[text[:1] in ("+", "-") :].isdecimal()
 
 
 def _check(number: int) -> int:

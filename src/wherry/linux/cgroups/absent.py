@@ -34,9 +34,6 @@ class NoCgroups(Cgroups):
         if resources:
             _refuse()
 
-    def attach_self(self, path: str) -> None:
-        """Stay where we are."""
-
     def delegate(self, path: str, uid: int) -> None:
         """Nothing to give."""
 

@@ -10,7 +10,7 @@ import time
 
 from wherry.linux import signals
 from wherry.linux.cgroups import device_rules, files, paths
-from wherry.linux.cgroups.files import CgroupError, LimitError
+from wherry.linux.cgroups.files import CgroupError, LimitError, refusal
 from wherry.linux.cgroups.paths import check_path, first_line
 
 TYPE_CHECKING = False
@@ -58,6 +58,8 @@ class Cgroups(abc.ABC):
     """The machine's control groups. ``path`` counts from the top: ``/wherry/<id>``, or what ``resolve`` returns."""
 
     version = 0
+    entry = "cgroup.procs"
+    """The file that a process writes to in order to enter."""
 
     def __init__(self, hierarchies: list[Hierarchy], *, rootless: bool = False) -> None:
         self.hierarchies = hierarchies
@@ -150,12 +152,27 @@ class Cgroups(abc.ABC):
                 file = f"{hierarchy.at(path)}/cgroup.procs"
                 raise CgroupError(f"failed to write {pid}: write {file}: {reason}") from error
 
-    @abc.abstractmethod
     def attach_self(self, path: str) -> None:
         """Move the calling process, which must be single-threaded, into the group. Raises CgroupError.
 
         On v1 this is much cheaper than ``attach``.
         """
+        enter(self.open_entries(path))
+
+    def open_entries(self, path: str) -> list[tuple[int, str]]:
+        """What ``enter`` takes: descriptors that lead into the group from wherever they are used, and their names.
+
+        Raises CgroupError.
+        """
+        check_path(path)
+        entries: list[tuple[int, str]] = []
+        for hierarchy in self.hierarchies:
+            file = f"{hierarchy.at(path)}/{self.entry}"
+            try:
+                entries.append((os.open(file, os.O_WRONLY | os.O_CLOEXEC), file))
+            except OSError as error:
+                raise CgroupError(refusal(file, "0", error)) from error
+        return entries
 
     @abc.abstractmethod
     def delegate(self, path: str, uid: int) -> None:
@@ -276,6 +293,20 @@ def wanted_limit(resources: Mapping[str, Any]) -> str:
         if any(part.values()) if isinstance(part, dict) else part:
             return name
     return ""
+
+
+def enter(entries: list[tuple[int, str]]) -> None:
+    """Move the calling process, which has one thread, into the group of ``open_entries``, and close them.
+
+    Raises CgroupError.
+    """
+    for fd, file in entries:
+        try:
+            os.write(fd, b"0")
+        except OSError as error:
+            raise CgroupError(refusal(file, "0", error)) from error
+        finally:
+            os.close(fd)
 
 
 def _enter(file: str, pid: int) -> None:

@@ -55,10 +55,6 @@ class CgroupsV2(Cgroups):
         """The group's directory."""
         return self._tree.at(check_path(path))
 
-    def attach_self(self, path: str) -> None:
-        """Write 0 to cgroup.procs."""
-        self.attach(path, 0)
-
     def delegate(self, path: str, uid: int) -> None:
         """Chown the group's directory and the files that the kernel says may be a container's own."""
         directory = self._tree.at(check_path(path))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _ADDED_TO = ("bounding", "effective", "permitted", "ambient")
 
+_NO_ID = 0xFFFFFFFF
+"""(uid_t)-1, which stands for no change."""
+
 
 def of_flags(base: Json, options: Options, arguments: list[str]) -> Json:
     """``base`` is the container's ``process``; it stays as it is. Raises Failure."""
@@ -53,8 +56,12 @@ def _user(base: Json, options: Options) -> Json:
 
 
 def _id(text: str, name: str) -> int:
-    try:
-        return int(text) & 0xFFFFFFFF if text.strip() == text and text.isascii() else int("")
-    except ValueError:
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdecimal()):
         reason = f"strconv.Atoi: parsing {quote(text)}: invalid syntax"
-        raise Failure(f"parsing {text} as int for {name} failed: {reason}") from None
+        raise Failure(f"parsing {text} as int for {name} failed: {reason}")
+    number = int(text)
+    # runc cuts it down to 32 bits: 4294967296 would be root (cf. CVE-2024-40635).
+    if not 0 <= number < _NO_ID:
+        raise Failure(f"{name} must be in range 0-{_NO_ID - 1}: {text}")
+    return number
