@@ -104,9 +104,11 @@ def _rule(call: object) -> Rule:
         raise SeccompError("an entry of linux.seccomp.syscalls is not an object")
     action = _action(call.get("action") or "", call.get("errnoRet"), "errnoRet")
     names = _list(call, "names")
+    if not names:
+        raise SeccompError("an entry of linux.seccomp.syscalls names no system call")
     if not all(isinstance(name, str) and name for name in names):
         raise _init("empty string is not a valid syscall")
-    subject = names[0] if names else ""
+    subject = names[0]
     return Rule(tuple(names), action, tuple(_argument(argument, subject) for argument in _list(call, "args")))
 
 
