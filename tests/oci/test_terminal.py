@@ -74,7 +74,8 @@ def test_run_at_a_terminal(yard: Yard, oci: Oci):
 
 
 def test_a_resize_reaches_the_container(yard: Yard, oci: Oci):
-    program = 'trap "stty size; exit" WINCH; echo ready; while :; do sleep 0.1; done'
+    look = 'size=$(stty size); echo $size; [ "$size" = "44 99" ] && exit 0'  # the first size may come late too
+    program = f"trap '{look}' WINCH; echo ready; while :; do sleep 0.1; done"
     session = Session(oci.argv("run", "-b", yard.bundle(yard.config("sh", "-c", program, terminal=True)), "box"))
     session.until("ready")
     session.resize(44, 99)

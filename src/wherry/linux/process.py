@@ -23,7 +23,11 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _U32 = 0xFFFFFFFF
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
 
+_SYS_RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "loongarch64": 134, "ppc64le": 173, "s390x": 174}
+
 _SIG_SETMASK = 2
+_LIBC_SIGNALS = (32, 33)
+"""Libc keeps these for itself; a parent that was started by make ignores them."""
 _SIGKILL = 9
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 
@@ -34,6 +38,7 @@ _signal = function("signal", c_int, c_void_p, result=c_void_p)
 _sigprocmask = function("sigprocmask", c_int, c_char_p, c_void_p)
 _setfsuid = function("setfsuid", c_int)
 _setfsgid = function("setfsgid", c_int)
+_rt_sigaction = system_call(_SYS_RT_SIGACTION.get(os.uname().machine, -1), c_int, c_char_p, c_void_p, c_size_t)
 _sethostname = function("sethostname", c_char_p, c_size_t)
 _setdomainname = function("setdomainname", c_char_p, c_size_t)
 _keyctl = system_call(_SYS_KEYCTL.get(os.uname().machine, -1), c_int, c_void_p)
@@ -101,6 +106,8 @@ def default_signals() -> None:
     """
     for number in range(1, 65):
         _signal(number, None)
+    for number in _LIBC_SIGNALS:
+        _rt_sigaction(number, bytes(32), None, 8)
     check(_sigprocmask(_SIG_SETMASK, bytes(128), None), "sigprocmask")
 
 

@@ -201,6 +201,9 @@ class Start:
         if self.pid > 0:
             return
         data, fds = sockets.recv_fds(self._live_channel(), _MESSAGE_LIMIT, 1)
+        if data == MOUNTS:  # of the second child, who was faster than the first
+            self.mount_namespace = fds[0]
+            data, fds = sockets.recv_fds(self._live_channel(), _MESSAGE_LIMIT, 1)
         if data != PROCESS:
             if not data:
                 raise StartError("container init was killed before the program started")

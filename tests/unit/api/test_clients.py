@@ -95,7 +95,7 @@ async def test_the_docker_sdk():
             found = client.containers.get("x")
             assert found.logs(stdout=True, stderr=True) == b"out\nerr\n"
             assert list(found.logs(stream=True)) == [b"out\n", b"err\n"]
-            assert found.exec_run(["sh", "-c", "echo hi; exit 3"]) == (3, b"hi\n")
+            assert found.exec_run(["sh", "-c", "sleep 0.3; echo hi; exit 3"]) == (3, b"hi\n")
             socket = found.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
             socket._sock.sendall(b"typed")
             socket._sock.shutdown(1)

@@ -122,6 +122,7 @@ def test_a_command_can_be_killed_half_way(tmp_path):
     command.chmod(0o755)
     call = Call([str(command)], log="", doing="")
     call.fork()
+    pid = call._pid
     call.kill()
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(pid, os.WNOHANG)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from wherry.runtime.oci.store import Container
 
 _SECOND = 1_000_000_000
+_LOOK_FOR = 1.0
+_LOOK_PAUSE = 0.01
+"""Seconds: v1 tells that memory has run out, and kills, and counts, a moment later."""
 
 
 def _events(call: Call) -> int:
@@ -53,11 +56,15 @@ def _follow(call: Call, container: Container, cgroups: Cgroups, interval: float)
     poller = select.poll()
     poller.register(init, select.POLLIN)
     poller.register(watch, select.POLLIN)
-    killed, due = cgroups.oom_count(container.cgroup), time.monotonic() + interval
+    killed, due, look_until = cgroups.oom_count(container.cgroup), time.monotonic() + interval, 0.0
     while True:
-        ready = [fd for fd, _ in poller.poll(max(0.0, due - time.monotonic()) * 1000)]
+        now = time.monotonic()
+        pause = max(0.0, due - now)
+        ready = [fd for fd, _ in poller.poll(min(pause, _LOOK_PAUSE if now < look_until else pause) * 1000)]
         if watch in ready:
             os.read(watch, 4096)
+            look_until = time.monotonic() + _LOOK_FOR
+        if ready or time.monotonic() < look_until:
             count = cgroups.oom_count(container.cgroup)
             for _ in range(count - killed):
                 output.out(gojson.encode({"type": "oom", "id": container.id}) + "\n")
