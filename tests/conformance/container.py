@@ -88,9 +88,9 @@ class Container:
         """The same for standard error."""
         return self._err.read_text()
 
-    def told(self, text: str) -> str:
+    def told(self, text: str, *, within: float = 10) -> str:
         """The output, once ``text`` is in it."""
-        return eventually(f"{text!r} in the output", lambda: self.output if text in self.output else "")
+        return eventually(f"{text!r} in the output", lambda: self.output if text in self.output else "", within=within)
 
     def ended(self, *, within: float = 10) -> Self:
         """Wait for the program's end."""

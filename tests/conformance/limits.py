@@ -12,15 +12,15 @@ DEVICE = {"major": -1, "minor": -1}
 
 @dataclass(frozen=True)
 class Limit:
-    """One property: its section of config-linux.md, what it is, a value, and the line that tells it."""
+    """One property: its section of config-linux.md, what it is, a value, and the words that tell it."""
 
     section: str
     says: str
     value: dict[str, Any]
     v1: str
-    """File of the v1 group and a line of it; the file's name begins with its controller's."""
+    """File of the v1 group and words of one line; the file's name begins with its controller's."""
     v2: str = ""
-    """The same for v2, where a part of a line is enough; empty: there is no such thing."""
+    """The same for v2; empty: there is no such thing."""
 
 
 LIMITS = {
@@ -65,9 +65,7 @@ LIMITS = {
         {"memory": {"limit": 64 * MB, "disableOOMKiller": True}},
         "memory.oom_control oom_kill_disable 1",
     ),
-    "cpu.shares": Limit(
-        "cpu", "shares: the relative weight", {"cpu": {"shares": 512}}, "cpu.shares 512", "cpu.weight 20"
-    ),
+    "cpu.shares": Limit("cpu", "shares: the relative weight", {"cpu": {"shares": 2}}, "cpu.shares 2", "cpu.weight 1"),
     "cpu.quota": Limit(
         "cpu",
         "quota: microseconds in a period",

@@ -19,8 +19,8 @@ from typing import Any
 from support.commands import PROJECT, find
 
 OURS = PROJECT / ".venv" / "bin" / "wherry-oci"
-TIMEOUT = 20
-"""Seconds that one command may take."""
+TIMEOUT = 200 if "WHERRY_VM" in os.environ else 20
+"""Seconds that one command may take; a guest under emulation is ten times as slow."""
 
 
 @dataclass(frozen=True)

@@ -80,15 +80,18 @@ def test_escape(box: Scope, yard: Yard) -> None:
 @clause(GROUPS, MUST, "what the group is not fit for is an error: a group that is frozen")
 def test_frozen_group(box: Scope, yard: Yard) -> None:
     path = f"{yard.parent}/frozen"
-    if not yard.cgroups.has("freezer"):
-        pytest.skip("needs the v1 freezer; v2 is seen in the machine's lane")
-    top = yard.cgroups.v1["freezer"] / path.lstrip("/")
-    top.mkdir(parents=True)
-    (top / "freezer.state").write_text("FROZEN")
+    if not yard.cgroups.has("freezer") and not yard.cgroups.unified:
+        pytest.skip("this machine has no freezer")
+    name, frozen, thawed = (
+        ("cgroup.freeze", "1", "0") if yard.cgroups.unified else ("freezer.state", "FROZEN", "THAWED")
+    )
+    file = yard.cgroups.file("freezer", path, name)
+    file.parent.mkdir(parents=True)
+    file.write_text(frozen)
     try:
         assert box(SLEEP, linux(cgroupsPath=path)).create().failed
     finally:
-        (top / "freezer.state").write_text("THAWED")
+        file.write_text(thawed)
         yard.cgroups.remove(path)
 
 

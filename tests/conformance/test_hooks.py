@@ -222,8 +222,7 @@ def test_path_on_the_host(box: Scope, yard: Yard, point: str) -> None:
     program = folder / "only-on-the-host"
     program.write_text(f"#!{BUSYBOX} sh\necho here > {folder}/done\n")
     program.chmod(0o755)
-    one = box(hooks(**{point: [{"path": str(program)}]}))
-    assert one.made().started().ended().delete().code == 0
+    assert box(hooks(**{point: [{"path": str(program)}]})).run().code == 0
     assert (folder / "done").read_text() == "here\n"
 
 

@@ -44,8 +44,8 @@ def kinds(says: Callable[[str], str], level: str, *names: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def fresh(shared: Scope) -> dict[str, str]:
-    """The namespaces of a container that has a new one of each of the usual types."""
-    return shared.look(LINKS, namespace("cgroup"))
+    """The namespaces of a container that has a new one of each of the usual types; and its mounts."""
+    return shared.look({**LINKS, "mounts": "cat /proc/mounts"}, namespace("cgroup"))
 
 
 @pytest.mark.parametrize("kind", kinds(lambda kind: f"a new {kind} namespace without path", MUST, *ALL))
@@ -345,7 +345,7 @@ def test_unknown_clock(box: Scope) -> None:
         ),
     ),
 )
-def test_default_filesystems(box: Scope, path: str, kind: str) -> None:
+def test_default_filesystems(fresh: dict[str, str], path: str, kind: str) -> None:
     """They are there when the configuration asks for them, as every caller's does."""
-    fields = [line.split() for line in box.look({"mounts": "cat /proc/mounts"})["mounts"].splitlines()]
+    fields = [line.split() for line in fresh["mounts"].splitlines()]
     assert (path, kind) in [(line[1], line[2]) for line in fields]

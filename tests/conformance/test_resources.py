@@ -12,6 +12,7 @@ from conformance.cgroups import Cgroups
 from conformance.clauses import DEFINED, MAY, MUST, case, cases, clause
 from conformance.limits import LIMITS, MB, NOT_VALID, Limit
 from conformance.yard import Scope, Yard
+from support.commands import eventually
 
 SLEEP = args("/bin/sleep", "1000")
 
@@ -42,6 +43,8 @@ def _place(cgroups: Cgroups, limit: Limit) -> tuple[str, str, str]:
         pytest.skip("cgroup v2 has no such limit")
     name, _, line = told.partition(" ")
     controller = name.partition(".")[0]
+    if controller == "rdma" and not Path("/sys/class/infiniband").exists():
+        pytest.skip("this machine has no rdma device")
     if controller not in (cgroups.v2_controllers() if cgroups.unified else cgroups.v1):
         pytest.skip(f"this machine has no {controller} controller")
     if not cgroups.unified:
@@ -66,9 +69,11 @@ def test_limits(box: Scope, yard: Yard, name: str) -> None:
         pytest.skip("this machine has no block device")
     value = _for_disk(limit.value, disk) if disk else limit.value
     one = box(SLEEP, linux(resources=value)).made()
-    told = yard.cgroups.file(controller, f"{yard.parent}/{one.id}", file).read_text()
+    where = yard.cgroups.file(controller, f"{yard.parent}/{one.id}", file)
+    if not where.exists():
+        pytest.skip(f"this kernel has no {file}")
     wanted = content.replace("DEVICE", f"{disk[0]}:{disk[1]}") if disk else content
-    assert wanted in [told.strip(), *told.splitlines()] or (yard.cgroups.unified and wanted in told)
+    assert any(set(wanted.split()) <= set(line.split()) for line in where.read_text().splitlines())
 
 
 @pytest.fixture
@@ -152,12 +157,9 @@ def test_pids_are_limited(box: Scope) -> None:
 
 @clause("config-linux.md#cpu", DEFINED, "a container that is held to a quota is throttled")
 def test_cpu_is_limited(box: Scope, yard: Yard) -> None:
-    script = "n=0; while test $n -lt 20000; do n=$((n + 1)); done; echo done; sleep 1000"
-    one = box(shell(script), linux(resources={"cpu": {"quota": 5000, "period": 50000}})).made().started()
-    one.told("done")
-    stat = yard.cgroups.file("cpu", f"{yard.parent}/{one.id}", "cpu.stat").read_text()
-    throttled = next(int(line.split()[1]) for line in stat.splitlines() if line.startswith("nr_throttled"))
-    assert throttled > 0
+    one = box(shell("while :; do :; done"), linux(resources={"cpu": {"quota": 5000, "period": 50000}})).made().started()
+    stat = yard.cgroups.file("cpu", f"{yard.parent}/{one.id}", "cpu.stat")
+    eventually("it is throttled", lambda: "nr_throttled 0\n" not in stat.read_text(), within=30)
 
 
 @clause("config-linux.md#cgroups-path", DEFINED, "without resources the group has the kernel's own limits")
