@@ -5,7 +5,6 @@ The attacker owns the image and the program in it.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support import images, leaks
+from support import images
 from support.daemons import GATEWAY, Daemon
 
 DEFAULT_CAPABILITIES = "00000000a80425fb"
@@ -298,24 +297,6 @@ def peak_memory(daemon: Daemon) -> int:
 
 
 # --- S8: who reaches the engine
-
-
-def socket_inodes(pid: str) -> set[str]:
-    """The inodes of a process's sockets."""
-    found = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # it closed it while we looked
-            if (target := os.readlink(entry)).startswith("socket:["):
-                found.add(target[8:-1])
-    return found
-
-
-@pytest.mark.ours
-def test_no_abstract_socket(daemon: Daemon) -> None:
-    """S8 (CVE-2020-15257): none of our processes listens on an abstract socket."""
-    inodes = {inode for line in leaks.processes(daemon.name, daemon.root) for inode in socket_inodes(line.split()[0])}
-    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    assert not [row for row in rows if row[6] in inodes and len(row) > 7 and row[7].startswith("@")]
 
 
 def test_the_engine_is_not_on_the_network(daemon: Daemon) -> None:

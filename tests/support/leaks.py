@@ -28,10 +28,21 @@ def processes(name: str, root: str) -> list[str]:
 def _belongs(proc: Path, mark: bytes, name: str, root: str) -> bool:
     if mark in _read(proc / "environ").split(b"\0"):
         return True
+    # The zygote has an environment of its own, and the shims are its forks.
+    if _read(proc / "comm").startswith(b"wherry") and _inode(proc / "ns/net") == _inode(Path("/run/netns", name)) != 0:
+        return True
     if f"/{name}/".encode() in _read(proc / "cgroup") + b"/":
         return True
     mounted = [line.split() for line in _read(proc / "mountinfo").decode(errors="replace").splitlines()]
     return any(fields[4] == "/" and f"{root}/" in " ".join(fields[5:]) for fields in mounted)
+
+
+def _inode(path: Path) -> int:
+    """0 for what is not there."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _read(path: Path) -> bytes:

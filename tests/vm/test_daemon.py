@@ -51,6 +51,13 @@ def test_run_exec_update_and_rm(daemon: Wherryd) -> None:
     assert daemon.inspect("one")["AppArmorProfile"] == "docker-default"
     group = TREE / daemon.name / daemon.inspect("one")["Id"]
     assert (group / "pids.max").read_text().strip() == "50"
+    daemon.docker("update", "--memory=80m", "--memory-swap=96m", "--cpus=.25", "--pids-limit=60", "one", timeout=60)
+    names = ("memory.max", "memory.swap.max", "cpu.max", "pids.max")
+    now = [(group / name).read_text().strip() for name in names]
+    assert now == [str(80 * MIB), str(16 * MIB), "25000 100000", "60"]
+    daemon.docker("pause", "one", timeout=60)
+    assert daemon.state("one") == "paused"
+    daemon.docker("unpause", "one", timeout=60)
     daemon.docker("rm", "-f", "one", timeout=60)
     assert not group.exists()
 

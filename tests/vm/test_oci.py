@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
+import subprocess
 from pathlib import Path
 from typing import Any
 
-from support.commands import eventually
+import pytest
+
+from support.commands import eventually, run
 from vm.conftest import TREE, Bundle, Oci
 
 MIB = 1 << 20
@@ -67,16 +69,22 @@ def test_pause_resume_update_and_kill(oci: Oci, bundle: Bundle) -> None:
     (TREE / "wherry-vm").rmdir()
 
 
-def test_out_of_memory_is_an_event(oci: Oci, bundle: Bundle) -> None:
-    script = "dd if=/dev/zero of=/dev/null bs=256M count=1; sleep 60"
+def test_out_of_memory_is_an_event(oci: Oci, bundle: Bundle, busybox_root: Path) -> None:
+    """The program waits until somebody listens."""
+    go = busybox_root / "tmp/go"
+    script = "until [ -e /tmp/go ]; do sleep 0.2; done; dd if=/dev/zero of=/dev/null bs=256M count=1; sleep 2"
     folder = bundle("sh", "-c", script, edit=limited)
     oci.detached("run", "--detach", "--bundle", str(folder), "one")
-    group = TREE / f"wherry-oci-{os.getpid()}"
-    eventually("the kernel kills", lambda: "oom_kill 0" not in (group / "memory.events").read_text(), within=30)
-    stats = json.loads(oci("events", "--stats", "one").stdout)
-    assert stats["type"] == "stats"
-    assert stats["data"]["memory"]["usage"]["limit"] == 64 * MIB
-    oci("kill", "one", "KILL")
+    argv = (oci.program, "--root", str(oci.root), "events", "--interval", "500ms", "one")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as events:
+        assert events.stdout is not None
+        first = json.loads(events.stdout.readline())
+        go.touch()
+        said = [json.loads(line) for line in events.stdout]
+    go.unlink()
+    assert first["type"] == "stats"
+    assert first["data"]["memory"]["usage"]["limit"] == 64 * MIB
+    assert [one["type"] for one in said].count("oom") == 1
 
 
 def test_its_own_group_can_be_the_containers(oci: Oci, bundle: Bundle, tmp_path: Path) -> None:
@@ -92,3 +100,29 @@ def test_its_own_group_can_be_the_containers(oci: Oci, bundle: Bundle, tmp_path:
     folder = bundle("sh", "-c", script, cgroup="/wherry-vm-own", edit=edit)
     assert oci("run", "--bundle", str(folder), "one").stdout.strip() == "/sys/fs/cgroup/mine"
     assert not (TREE / "wherry-vm-own").exists()
+
+
+@pytest.mark.systemd
+def test_the_systemd_driver_from_run_to_delete(oci: Oci, bundle: Bundle) -> None:
+    """A scope in a slice of its own, its limits systemd's and the kernel's, nothing left of it afterwards."""
+    folder = bundle("sleep", "600", cgroup="wherryvm.slice:test:one", edit=limited)
+    oci.detached("--systemd-cgroup", "run", "--detach", "--bundle", str(folder), "one")
+    group = TREE / "wherryvm.slice/test-one.scope"
+    pid = json.loads(oci("state", "one").stdout)["pid"]
+    assert (group / "cgroup.procs").read_text().split() == [str(pid)]
+    assert (group / "memory.max").read_text().strip() == str(64 * MIB)
+    shown = run("systemctl", "show", "-p", "MemoryMax,TasksMax,CPUQuotaPerSecUSec,Slice", "test-one.scope").stdout
+    assert set(shown.split()) == {
+        f"MemoryMax={64 * MIB}",
+        "TasksMax=20",
+        "CPUQuotaPerSecUSec=500ms",
+        "Slice=wherryvm.slice",
+    }
+    oci("update", "--pids-limit", "30", "one")
+    assert run("systemctl", "show", "-p", "TasksMax", "test-one.scope").stdout.strip() == "TasksMax=30"
+    oci("pause", "one")
+    assert "frozen 1" in (group / "cgroup.events").read_text()
+    oci("delete", "--force", "one")
+    assert not group.exists()
+    assert "test-one.scope" not in run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout
+    run("systemctl", "stop", "wherryvm.slice")
