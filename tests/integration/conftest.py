@@ -13,7 +13,7 @@ import pytest
 
 from support import images
 from support.commands import find
-from support.daemons import Daemon, Dockerd, Wherryd, reference_missing
+from support.daemons import Daemon, Dockerd, Wherryd, reference_missing, standing
 
 PEER = os.environ.get("WHERRY_TEST_PEER", "")
 
@@ -54,17 +54,8 @@ def busybox_tar(busybox_layer: bytes) -> bytes:
 @pytest.fixture(scope="session")
 def shared_daemon(docker_cli: str, busybox_tar: bytes) -> Iterator[Daemon]:
     """One daemon for the whole session, busybox loaded; at the end it stops and must leave nothing."""
-    daemon = _new_daemon()
-    try:
-        daemon.start()
-        daemon.docker("load", input=busybox_tar)
+    with standing(_new_daemon(), busybox_tar) as daemon:
         yield daemon
-        daemon.clear()
-        daemon.stop()
-        left = daemon.settled(daemon.leftovers)
-    finally:
-        daemon.discard()
-    assert not left, "left on the machine after the suite:\n" + "\n".join(left)
 
 
 @pytest.fixture

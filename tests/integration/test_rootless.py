@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.commands import PROJECT, eventually, run
+from support.daemons import standing
 from support.rootless import UID, Rootless, rootless_missing
 
 pytestmark = [
@@ -21,17 +22,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def rootless(docker_cli: str, busybox_tar: bytes) -> Iterator[Rootless]:
-    daemon = Rootless()
-    try:
-        daemon.start()
-        daemon.docker("load", input=busybox_tar)
+    with standing(Rootless(), busybox_tar) as daemon:
         yield daemon
-        daemon.clear()
-        daemon.stop()
-        left = daemon.settled(daemon.leftovers)
-    finally:
-        daemon.discard()
-    assert not left, "left after the daemon stopped:\n" + "\n".join(left)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import pytest
 from integration.conftest import busybox_layer, busybox_tar, daemon, docker_cli, make_daemon, own_daemon, shared_daemon
 from oci.conftest import oci, rootfs, yard
 from runtime.conftest import bundle, busybox_root, lab, program
+from support.daemons import standing
 from support.rootless import Rootless, rootless_missing
 
 __all__ = [
@@ -34,14 +35,5 @@ def rootless(docker_cli: str, busybox_tar: bytes) -> Iterator[Rootless]:
     """An ordinary user's daemon, busybox loaded."""
     if reason := rootless_missing():
         pytest.skip(reason)
-    daemon = Rootless()
-    try:
-        daemon.start()
-        daemon.docker("load", input=busybox_tar)
+    with standing(Rootless(), busybox_tar) as daemon:
         yield daemon
-        daemon.clear()
-        daemon.stop()
-        left = daemon.settled(daemon.leftovers)
-    finally:
-        daemon.discard()
-    assert not left, "left after the daemon stopped:\n" + "\n".join(left)

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 
@@ -28,6 +29,8 @@ from support.commands import eventually, find, search_path
 GATEWAY = "172.29.5.1"
 SPARE_NAMESPACES = 2
 GRACE = 20.0  # seconds for an orderly stop
+
+D = TypeVar("D", bound="Daemon")
 
 
 class Daemon:
@@ -250,6 +253,21 @@ class Daemon:
                 _rmdir(folder)
         self.box.remove()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+@contextmanager
+def standing(daemon: D, busybox_tar: bytes) -> Iterator[D]:
+    """``daemon`` started, busybox loaded; at the end it is emptied, stopped, and must leave nothing on the machine."""
+    try:
+        daemon.start()
+        daemon.docker("load", input=busybox_tar)
+        yield daemon
+        daemon.clear()
+        daemon.stop()
+        left = daemon.settled(daemon.leftovers)
+    finally:
+        daemon.discard()
+    assert not left, "left on the machine after the daemon stopped:\n" + "\n".join(left)
 
 
 def _kill(pid: int) -> None:
