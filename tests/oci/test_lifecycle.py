@@ -20,14 +20,14 @@ pytestmark = pytest.mark.root
 def test_create_start_kill_delete(yard: Yard, oci: Oci):
     """Each step shows in ``state``; the program runs only after ``start``; ``delete`` leaves nothing."""
     bundle = yard.bundle(
-        yard.config("sh", "-c", "echo started > /tmp/mark; exec sleep 100") | {"root": _writable(yard)}
+        yard.config("sh", "-c", "echo started > /tmp/started; exec sleep 100") | {"root": _writable(yard)}
     )
     oci.create(bundle)
     state = oci.state()
     assert state["status"] == "created"
     assert (state["id"], state["bundle"], state["ociVersion"]) == ("box", str(bundle), "1.2.0")
     assert stat.S_IMODE((oci.root / "box").stat().st_mode) == 0o711
-    mark = Path(f"/proc/{state['pid']}/root/tmp/mark")
+    mark = Path(f"/proc/{state['pid']}/root/tmp/started")
     assert not mark.exists()
 
     oci.ok("start", "box")
@@ -200,7 +200,7 @@ def test_update_changes_limits_and_keeps_the_others(yard: Yard, oci: Oci):
 
 
 def test_events_tell_of_oom_kills_and_end_with_the_container(yard: Yard, oci: Oci):
-    config = yard.config("sh", "-c", "sleep 1; dd if=/dev/zero of=/dev/null bs=100M count=1; sleep 0.5")
+    config = yard.config("sh", "-c", "sleep 3; dd if=/dev/zero of=/dev/null bs=100M count=1; sleep 0.5")
     config["linux"]["resources"] = {"memory": {"limit": 20 << 20, "swap": 20 << 20}}
     oci.run(yard.bundle(config))
     with subprocess.Popen(
