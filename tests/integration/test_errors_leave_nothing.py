@@ -21,7 +21,7 @@ def world(daemon: Daemon) -> dict[str, object]:
         "cgroups": sorted(leaks.container_cgroups(daemon.name)),
         "links": sorted(daemon.box.links()),
         "rules": daemon.box.run("nft", "-s", "list", "ruleset") if daemon.kind == "wherryd" else "",
-        "processes": len(leaks.processes(daemon.name, daemon.root)),
+        "processes": len(leaks.busy_processes(daemon.name, daemon.root)),
         "folders": sorted(os.listdir(f"{daemon.data_root}/containers")),
         "runtime": sorted(os.listdir(f"{daemon.exec_root}/containers"))
         if os.path.isdir(f"{daemon.exec_root}/containers")

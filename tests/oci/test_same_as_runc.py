@@ -201,8 +201,9 @@ def _same(done: Outcome) -> Outcome:
         lambda text: re.sub(r'time="[^"]+"', "", text),
         lambda text: re.sub(r"wherry-oci|/[\w/]+/runc(?=:)", "runc", text),
         lambda text: re.sub(r"\b(state|reference)\b(?=/box)", "ROOT", text),
+        # SigIgn: what make ignores of libc's own signals, runc hands on.
         lambda text: re.sub(
-            r"(?m)^(Name|Pid|NSpid|Tgid|Ngid|NStgid|NSpgid|NSsid|Vm\w+|Rss\w+|\w*ctxt\w*|Mems_\w+|x86_\w+):.*$",
+            r"(?m)^(Name|SigIgn|Pid|NSpid|Tgid|Ngid|NStgid|NSpgid|NSsid|Vm\w+|Rss\w+|\w*ctxt\w*|Mems_\w+|x86_\w+):.*$",
             "",
             text,
         ),

@@ -15,6 +15,17 @@ MARK = "WHERRY_TEST_DAEMON"
 CGROUPS = Path("/sys/fs/cgroup")
 
 
+SPARE = b"wherry-shim waiting"
+"""The command line of the shim that waits for a start, and of its child: there or not from moment to moment."""
+
+
+def busy_processes(name: str, root: str) -> list[str]:
+    """``processes`` without those that only wait for a container."""
+    return [
+        line for line in processes(name, root) if not _read(Path("/proc", line.split()[0], "cmdline")).startswith(SPARE)
+    ]
+
+
 def processes(name: str, root: str) -> list[str]:
     """The daemon's processes as ``pid comm``, those of its containers included."""
     mark = f"{MARK}={name}".encode()

@@ -16,7 +16,10 @@ DEPTH_MAX = 128
 
 
 def remove_tree(path: str) -> None:
-    """Remove ``path`` and all below it; nothing there is success. Raises OSError naming what would not go."""
+    """Remove ``path`` and all below it; nothing there is success, and so is what somebody else removes meanwhile.
+
+    Raises OSError naming what would not go.
+    """
     try:
         top = os.open(path, DIRECTORY)
     except FileNotFoundError:
@@ -26,7 +29,8 @@ def remove_tree(path: str) -> None:
             _remove_below(top, names)
     finally:
         os.close(top)
-    os.rmdir(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)
 
 
 def remove_at(directory: int, name: bytes) -> None:
@@ -55,13 +59,15 @@ def _remove_below(top: int, names: list[str]) -> None:
                 stack.pop()
                 if stack:
                     os.close(fd)
-                    os.rmdir(own, dir_fd=stack[-1][0])
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rmdir(own, dir_fd=stack[-1][0])
             elif len(stack) > DEPTH_MAX:
                 moved += 1
                 os.rename(directory, _fresh(top, moved), src_dir_fd=fd, dst_dir_fd=top)
             else:
-                below = os.open(directory, DIRECTORY, dir_fd=fd)
-                stack.append((below, iter(os.listdir(below)), directory))
+                with contextlib.suppress(FileNotFoundError):
+                    below = os.open(directory, DIRECTORY, dir_fd=fd)
+                    stack.append((below, iter(os.listdir(below)), directory))
     finally:
         for fd, _, _ in stack[1:]:
             os.close(fd)
