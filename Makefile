@@ -61,7 +61,7 @@ format: setup
 bench: setup
 	@tools/reference
 	$(BIN)/python bench/ratios.py
-	$(BIN)/python bench/runtime.py
+	$(BIN)/python bench/oci_runtime.py
 
 docs: setup
 	$(BIN)/python tools/differences.py docs/differences.md
