@@ -6,6 +6,7 @@ The trees are what programs in containers left, so they may be deeper than a pat
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -59,8 +60,7 @@ def _remove_below(top: int, names: list[str]) -> None:
                 stack.pop()
                 if stack:
                     os.close(fd)
-                    with contextlib.suppress(FileNotFoundError):
-                        os.rmdir(own, dir_fd=stack[-1][0])
+                    _remove_empty(own, stack[-1][0])
             elif len(stack) > DEPTH_MAX:
                 moved += 1
                 os.rename(directory, _fresh(top, moved), src_dir_fd=fd, dst_dir_fd=top)
@@ -71,6 +71,17 @@ def _remove_below(top: int, names: list[str]) -> None:
     finally:
         for fd, _, _ in stack[1:]:
             os.close(fd)
+
+
+def _remove_empty(name: str, directory: int) -> None:
+    """Remove a directory that was emptied; if somebody has put something there meanwhile, the next look finds it."""
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
 
 
 def _remove_files(fd: int, entries: Iterator[str]) -> str | None:
