@@ -34,6 +34,9 @@ def unchanged(daemon: Daemon) -> Iterator[None]:
     """The world after the test, its containers removed, is the world before it."""
     warm = daemon.docker("run", "--rm", "busybox", "true")
     assert warm.returncode == 0
+    eventually(
+        "its shim ends", lambda: not any("shim" in line for line in leaks.busy_processes(daemon.name, daemon.root))
+    )
     before = world(daemon)
     yield
     daemon.clear()
