@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,15 +30,22 @@ def world(daemon: Daemon) -> dict[str, object]:
     }
 
 
+def settled(daemon: Daemon) -> dict[str, object]:
+    """The world once it stands still: a shim ends, and the next spare one is forked, a moment after a run."""
+    found = world(daemon)
+    while True:
+        time.sleep(0.2)
+        before, found = found, world(daemon)
+        if before == found:
+            return found
+
+
 @pytest.fixture
 def unchanged(daemon: Daemon) -> Iterator[None]:
     """The world after the test, its containers removed, is the world before it."""
     warm = daemon.docker("run", "--rm", "busybox", "true")
     assert warm.returncode == 0
-    eventually(
-        "its shim ends", lambda: not any("shim" in line for line in leaks.busy_processes(daemon.name, daemon.root))
-    )
-    before = world(daemon)
+    before = settled(daemon)
     yield
     daemon.clear()
     eventually("the world as it was", lambda: world(daemon) == before, within=5)
