@@ -13,7 +13,7 @@ import pytest
 
 from support import images, leaks
 from support.commands import eventually, find
-from support.daemons import Daemon, Wherryd
+from support.daemons import Daemon, Wherryd, wherryd_program
 
 pytestmark = pytest.mark.slow
 
@@ -98,9 +98,8 @@ def test_runtimes_are_shown_and_chosen(make_daemon: Callable[..., Daemon], runc:
 
 def test_a_default_runtime_that_does_not_exist(tmp_path: Path) -> None:
     """The daemon does not start, in dockerd's words."""
-    words = [str(Path(Wherryd(extra=()).argv()[0]))]
     done = subprocess.run(
-        [*words, "--data-root", f"{tmp_path}/d", "--exec-root", f"{tmp_path}/e", "--default-runtime", "foo"],
+        [wherryd_program(), "--data-root", f"{tmp_path}/d", "--exec-root", f"{tmp_path}/e", "--default-runtime", "foo"],
         capture_output=True,
         text=True,
         timeout=20,

@@ -287,6 +287,11 @@ def _rmdir(folder: str) -> None:
         return
 
 
+def wherryd_program() -> str:
+    """The one under test."""
+    return os.environ.get("WHERRY_TEST_WHERRYD") or str(Path(sys.executable).with_name("wherryd"))
+
+
 class Wherryd(Daemon):
     """Ours."""
 
@@ -294,7 +299,7 @@ class Wherryd(Daemon):
 
     def argv(self) -> list[str]:
         return [
-            os.environ.get("WHERRY_TEST_WHERRYD") or str(Path(sys.executable).with_name("wherryd")),
+            wherryd_program(),
             *("--host", self.host),
             *("--data-root", self.data_root),
             *("--exec-root", self.exec_root),
