@@ -12,12 +12,7 @@ _CGROUPNS = """Cgroup namespace to use (host|private)
 '':        Use the cgroup namespace as configured by the
            default-cgroupns-mode option on the daemon (default)"""
 
-CONTAINER = (
-    Option("add-host", "", "list", "Add a custom host-to-IP mapping (host:ip)", check="extra_host"),
-    Option(
-        "annotation", "", "map", "Add an annotation to the container (passed through to the OCI runtime)", since="1.43"
-    ),
-    Option("attach", "a", "list", "Attach to STDIN, STDOUT or STDERR", check="attach"),
+LIMITS = (
     Option(
         "blkio-weight",
         "",
@@ -26,6 +21,23 @@ CONTAINER = (
         default=0,
         check="uint16",
     ),
+    Option("cpu-period", "", "int", "Limit CPU CFS (Completely Fair Scheduler) period"),
+    Option("cpu-quota", "", "int", "Limit CPU CFS (Completely Fair Scheduler) quota"),
+    Option("cpu-shares", "c", "int", "CPU shares (relative weight)"),
+    Option("cpuset-cpus", "", "string", "CPUs in which to allow execution (0-3, 0,1)"),
+    Option("cpuset-mems", "", "string", "MEMs in which to allow execution (0-3, 0,1)"),
+    Option("memory", "m", "bytes", "Memory limit", default=0, check="ram"),
+    Option("memory-reservation", "", "bytes", "Memory soft limit", default=0, check="ram"),
+)
+"""Those that ``update`` has in the same words."""
+
+CONTAINER = (
+    *LIMITS,
+    Option("add-host", "", "list", "Add a custom host-to-IP mapping (host:ip)", check="extra_host"),
+    Option(
+        "annotation", "", "map", "Add an annotation to the container (passed through to the OCI runtime)", since="1.43"
+    ),
+    Option("attach", "a", "list", "Attach to STDIN, STDOUT or STDERR", check="attach"),
     Option("blkio-weight-device", "", "list", "Block IO weight (relative device weight)", check="weight_device"),
     Option("cap-add", "", "list", "Add Linux capabilities"),
     Option("cap-drop", "", "list", "Drop Linux capabilities"),
@@ -34,14 +46,9 @@ CONTAINER = (
     Option("cidfile", "", "string", "Write the container ID to the file"),
     Option("cpu-count", "", "int", "CPU count (Windows only)", os="windows"),
     Option("cpu-percent", "", "int", "CPU percent (Windows only)", os="windows"),
-    Option("cpu-period", "", "int", "Limit CPU CFS (Completely Fair Scheduler) period"),
-    Option("cpu-quota", "", "int", "Limit CPU CFS (Completely Fair Scheduler) quota"),
     Option("cpu-rt-period", "", "int", "Limit CPU real-time period in microseconds"),
     Option("cpu-rt-runtime", "", "int", "Limit CPU real-time runtime in microseconds"),
-    Option("cpu-shares", "c", "int", "CPU shares (relative weight)"),
     Option("cpus", "", "decimal", "Number of CPUs", default=0, check="cpus"),
-    Option("cpuset-cpus", "", "string", "CPUs in which to allow execution (0-3, 0,1)"),
-    Option("cpuset-mems", "", "string", "MEMs in which to allow execution (0-3, 0,1)"),
     Option("device", "", "list", "Add a host device to the container"),
     Option("device-cgroup-rule", "", "list", "Add a rule to the cgroup allowed devices list", check="cgroup_rule"),
     Option("device-read-bps", "", "list", "Limit read rate (bytes per second) from a device", check="rate_device"),
@@ -136,8 +143,6 @@ CONTAINER = (
     Option("log-driver", "", "string", "Logging driver for the container"),
     Option("log-opt", "", "list", "Log driver options"),
     Option("mac-address", "", "string", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
-    Option("memory", "m", "bytes", "Memory limit", default=0, check="ram"),
-    Option("memory-reservation", "", "bytes", "Memory soft limit", default=0, check="ram"),
     Option(
         "memory-swap",
         "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry.cli.commands.container.config import restart_policy
+from wherry.cli.commands.container.options import LIMITS
 from wherry.cli.errors import CliError, join
 from wherry.cli.flags import Command, Option
 from wherry.client import container
@@ -81,24 +82,10 @@ UPDATE = Command(
     usage="[OPTIONS] CONTAINER [CONTAINER...]",
     short="Update configuration of one or more containers",
     options=(
-        Option(
-            "blkio-weight",
-            "",
-            "uint16",
-            "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
-            default=0,
-            check="uint16",
-        ),
-        Option("cpu-period", "", "int", "Limit CPU CFS (Completely Fair Scheduler) period"),
-        Option("cpu-quota", "", "int", "Limit CPU CFS (Completely Fair Scheduler) quota"),
+        *LIMITS,
         Option("cpu-rt-period", "", "int", "Limit the CPU real-time period in microseconds", since="1.25"),
         Option("cpu-rt-runtime", "", "int", "Limit the CPU real-time runtime in microseconds", since="1.25"),
-        Option("cpu-shares", "c", "int", "CPU shares (relative weight)"),
         Option("cpus", "", "decimal", "Number of CPUs", default=0, check="cpus", since="1.29"),
-        Option("cpuset-cpus", "", "string", "CPUs in which to allow execution (0-3, 0,1)"),
-        Option("cpuset-mems", "", "string", "MEMs in which to allow execution (0-3, 0,1)"),
-        Option("memory", "m", "bytes", "Memory limit", default=0, check="ram"),
-        Option("memory-reservation", "", "bytes", "Memory soft limit", default=0, check="ram"),
         Option(
             "memory-swap",
             "",
