@@ -69,11 +69,16 @@ def enter(fd: int) -> None:
     with Step("joining the user namespace"):
         namespaces.setns(fd, namespaces.CLONE_NEWUSER)
     with Step("becoming root of the user namespace"):
-        os.setresgid(0, 0, 0)
-        if _may_set_groups():
-            os.setgroups([])
-        os.setresuid(0, 0, 0)
+        become_root()
     process.set_dumpable(0)
+
+
+def become_root() -> None:
+    """Of the user namespace that we are in. Raises OSError."""
+    os.setresgid(0, 0, 0)
+    if _may_set_groups():
+        os.setgroups([])
+    os.setresuid(0, 0, 0)
 
 
 def _hold(ready: int, tell: int) -> None:

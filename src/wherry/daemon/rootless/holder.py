@@ -82,9 +82,7 @@ def end_holder(runtime: Path) -> None:
 def enter(holder: int) -> None:
     """Become root in the holder's namespaces. Raises OSError."""
     namespaces.setns(holder, ENTERED)
-    os.setresgid(0, 0, 0)
-    os.setgroups([])
-    os.setresuid(0, 0, 0)
+    init_userns.become_root()
     # A change of credentials has made our own /proc files the host root's.
     process.set_dumpable(1)
 

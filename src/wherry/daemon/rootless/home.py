@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherry.daemon.userns_remap import parse_ranges
 from wherry.lib.errors import InvalidArgument
 
 
@@ -84,17 +85,7 @@ def _map(own: int, ranges: list[tuple[int, int]]) -> list[dict[str, int]]:
 
 
 def _ranges(text: str, home: Home, name: str) -> list[tuple[int, int]]:
-    """subuid(5): lines of ``user:first:count``, the user by name or number."""
-    found = []
-    for line in text.splitlines():
-        fields = line.strip().split(":")
-        if (
-            len(fields) == 3
-            and fields[0] in (home.user, str(home.uid))
-            and fields[1].isdecimal()
-            and fields[2].isdecimal()
-        ):
-            found.append((int(fields[1]), int(fields[2])))
+    found = parse_ranges(text, (home.user, str(home.uid)))
     if not found:
         raise InvalidArgument(
             f"/etc/{name} gives {home.user} no ids: as root run `usermod --add-subuids 100000-165535 "

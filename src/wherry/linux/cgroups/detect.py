@@ -1,4 +1,4 @@
-"""Which cgroup hierarchies are mounted, from /proc/self/mountinfo. Imports nothing but its room."""
+"""Which cgroup hierarchies are mounted, from /proc/self/mountinfo. Imports os, and ctypes by ``namespaces``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 from wherry.linux.cgroups import files
 from wherry.linux.cgroups.base import Cgroups, Hierarchy
 from wherry.linux.cgroups.files import CgroupError
+from wherry.linux.namespaces import IN_USER_NAMESPACE
 
 # Super-block options of a v1 mount that are no controllers.
 _FLAGS = frozenset({"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods"})
-_EVERYBODY = 0xFFFFFFFF
 
 
 def open_hierarchy(mountinfo: str = "/proc/self/mountinfo", *, systemd: bool = False) -> Cgroups:
@@ -21,7 +21,8 @@ def open_hierarchy(mountinfo: str = "/proc/self/mountinfo", *, systemd: bool = F
     CgroupError when no cgroup file system is mounted, or systemd is asked for and does not run.
     """
     hierarchies = parse_mountinfo(files.read(mountinfo))
-    rootless = is_rootless()
+    # An ordinary user, or root of a user namespace alone.
+    rootless = IN_USER_NAMESPACE or os.geteuid() != 0
     legacy = [hierarchy for hierarchy in hierarchies if not hierarchy.unified]
     if any(not name.startswith("name=") for hierarchy in legacy for name in hierarchy.controllers):
         if systemd:
@@ -43,14 +44,6 @@ def open_hierarchy(mountinfo: str = "/proc/self/mountinfo", *, systemd: bool = F
 
             return CgroupsV2(tree, rootless=rootless)
     raise CgroupError("no cgroup file system is mounted")
-
-
-def is_rootless(uid_map: str = "/proc/self/uid_map") -> bool:
-    """Whether we are an ordinary user, or root of a user namespace alone."""
-    if os.geteuid() != 0:
-        return True
-    first = files.read_or(uid_map).split()
-    return bool(first) and first[:3] != ["0", "0", str(_EVERYBODY)]
 
 
 def parse_mountinfo(text: str) -> list[Hierarchy]:
