@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,15 @@ def described(make_daemon: Callable[..., Daemon], tmp_path: Path) -> Daemon:
     """A daemon that knows two things and two GPUs."""
     (tmp_path / "shared").write_text("from the host\n")
     mount = {"hostPath": f"{tmp_path}/shared", "containerPath": "/opt/vendor/file", "options": ["ro", "rbind"]}
-    hook = {"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", f"cat > {tmp_path}/state"]}
+    runtime = f"cat > {tmp_path}/state; readlink /proc/self/ns/pid > {tmp_path}/pid"
+    hook = {"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", runtime]}
+    inside = {"hookName": "createContainer", "path": "/bin/sh", "args": ["sh", "-c", f"cat > {tmp_path}/inside"]}
     (tmp_path / "thing.json").write_text(
         document(
             "vendor.example/thing",
             {"env": ["COMMON=yes"], "mounts": [mount]},
             one={"deviceNodes": [{"path": "/dev/thing", "hostPath": "/dev/fuse"}], "additionalGids": [4242]},
-            two={"env": ["TWO=yes"], "hooks": [hook]},
+            two={"env": ["TWO=yes"], "hooks": [hook, inside]},
         )
     )
     gpus = {name: {"env": [f"GPU_{name}=yes"]} for name in ("0", "1", "all")}
@@ -64,6 +67,13 @@ def test_hooks_run(described: Daemon, tmp_path: Path) -> None:
     name = described.out("run", "-d", *NONE, "--device", "vendor.example/thing=two", "busybox", "sleep", "60")
     state = json.loads((tmp_path / "state").read_text())
     assert (state["id"], state["pid"]) == (name, described.inspect(name)["State"]["Pid"])
+    assert (tmp_path / "pid").read_text().strip() == os.readlink("/proc/self/ns/pid")  # the runtime's namespaces
+    told = json.loads((tmp_path / "inside").read_text())
+    assert {key: told[key] for key in ("id", "bundle", "status")} == {
+        "id": name,
+        "bundle": state["bundle"],
+        "status": "creating",
+    }
     assert described.out("exec", name, "sh", "-c", "echo $TWO$COMMON") == ""  # environment of the program alone
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vm.conftest import TREE, Inside
-from wherry.linux.cgroups import CgroupError, Cgroups, open_hierarchy
+from wherry.linux.cgroups import CgroupError, Cgroups, enter, open_hierarchy
 
 MIB = 1 << 20
 USER = 1234
@@ -161,7 +161,7 @@ def test_a_relative_path_is_beside_our_own_group(cgroups: Cgroups, group: str) -
     pid = os.fork()
     if pid == 0:
         try:
-            cgroups.attach_self(group)
+            enter(cgroups.open_entries(group))
             parent = Path(group).parent
             good = cgroups.resolve("../../x", "id") == f"{parent}/x" and cgroups.resolve("", "id") == f"{parent}/id"
             os._exit(0 if good else 1)

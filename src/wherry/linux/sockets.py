@@ -9,9 +9,15 @@ import _socket
 import os
 import struct
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 STREAM = _socket.SOCK_STREAM
 SEQPACKET = _socket.SOCK_SEQPACKET
+DATAGRAM = _socket.SOCK_DGRAM
 
+_FIRST_FREE = 3
 _INT = struct.calcsize("i")
 
 Socket = _socket.socket
@@ -35,6 +41,11 @@ def arrange(fds: list[int], first: int) -> None:
         os.close(fd)
 
 
+def lift(fd: int, lowest: int) -> int:
+    """``fd``, or a duplicate from ``lowest`` on where its number is lower; standard streams stay."""
+    return fd if fd < _FIRST_FREE or fd >= lowest else _above(fd, lowest)
+
+
 def _above(fd: int, lowest: int) -> int:
     """A duplicate of ``fd`` that is no number below ``lowest``."""
     low = [os.dup(fd)]
@@ -46,12 +57,52 @@ def _above(fd: int, lowest: int) -> int:
 
 
 def listen(path: str, kind: int = STREAM, *, blocking: bool = False) -> Socket:
-    """A listening AF_UNIX socket at ``path``."""
-    flags = _socket.SOCK_CLOEXEC | (0 if blocking else _socket.SOCK_NONBLOCK)
-    listener = _socket.socket(_socket.AF_UNIX, kind | flags)
-    listener.bind(path)
-    listener.listen(8)
+    """A listening AF_UNIX socket at ``path``, however long that is. Raises OSError."""
+    listener = _new(kind, blocking=blocking)
+    try:
+        _named(path, listener.bind)
+        listener.listen(8)
+    except BaseException:
+        listener.close()
+        raise
     return listener
+
+
+def bind(path: str, kind: int) -> Socket:
+    """An AF_UNIX socket of a kind without connections, at ``path``. Raises OSError."""
+    bound = _new(kind, blocking=True)
+    try:
+        _named(path, bound.bind)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def connect(path: str, kind: int = STREAM, *, blocking: bool = True) -> Socket:
+    """A connection to the AF_UNIX socket at ``path``, however long that is. Raises OSError."""
+    connection = _new(kind, blocking=blocking)
+    try:
+        _named(path, connection.connect)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _new(kind: int, *, blocking: bool) -> Socket:
+    flags = _socket.SOCK_CLOEXEC | (0 if blocking else _socket.SOCK_NONBLOCK)
+    return _socket.socket(_socket.AF_UNIX, kind | flags)
+
+
+def _named(path: str, use: Callable[[str], None]) -> None:
+    """``use`` the name: by a descriptor of its directory, because a socket's address has room for 107 bytes."""
+    directory, name = os.path.split(path)
+    fd = os.open(directory or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        use(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)
 
 
 def accept(listener: Socket) -> Socket:

@@ -25,14 +25,13 @@ from wherry.linux.mounts import MS_SLAVE
 from wherry.runtime import init_layers, init_userns
 from wherry.runtime.bundle_files import read_file, read_json, write_json
 from wherry.runtime.foreign_call import Call
-from wherry.runtime.foreign_config import complete_process, make_directory, root_of
+from wherry.runtime.foreign_config import complete_process, make_directory
 from wherry.runtime.init_errors import StartError, Step
+from wherry.runtime.init_namespaces import host_root
 from wherry.runtime.shim_start import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from wherry.runtime.start import Ahead
 
 _CREATE = "failed to create task for container: failed to create shim task: OCI runtime create failed"
@@ -80,7 +79,7 @@ class ForeignStarter(Starter):
 
     def _exec(self) -> None:
         target = self._request["exec"]
-        container = self._find_container(target)
+        container = self._live_record(target)
         options = ["--detach", "--process", f"{self._bundle}/process.json"]
         self._launch("exec", [os.path.basename(target["bundle"])], doing=_EXEC, options=options)
         self.child.joined = container["joined"]
@@ -89,9 +88,9 @@ class ForeignStarter(Starter):
     def _launch(self, verb: str, arguments: list[str], *, doing: str, options: list[str]) -> None:
         """Run the verb that brings a process, and find that one."""
         options = [*options, "--pid-file", f"{self._bundle}/runtime.pid"]
-        listener = self._listen() if self._request["stdio"]["tty"] else None
+        listener = sockets.listen(f"{self._bundle}/console.sock") if self._request["stdio"]["tty"] else None
         if listener is not None:
-            # By descriptor: a socket's path has no more than 107 bytes.
+            # By descriptor: the runtime may take no path of more than 107 bytes.
             directory = os.open(self._bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             self._close.append(directory)
             options += ["--console-socket", f"/proc/{os.getpid()}/fd/{directory}/console.sock"]
@@ -119,7 +118,7 @@ class ForeignStarter(Starter):
         root = init_layers.mount_overlay(layers, place, user_namespace=user)
         spec["root"]["path"] = place
         complete_process(spec["process"], self._request, root)
-        make_directory(spec["process"]["cwd"], root, root_of(linux))
+        make_directory(spec["process"]["cwd"], root, host_root(linux))
         os.close(root)
         write_json(f"{self._bundle}/config.json", spec)
 
@@ -127,27 +126,10 @@ class ForeignStarter(Starter):
         process = read_json(f"{self._bundle}/config.json")["process"]
         with Step("the container's root"):
             root = os.open(f"/proc/{self._request['exec']['pid']}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._find_container(self._request["exec"])  # still the same: its root was the right one
+        self._live_record(self._request["exec"])  # still the same: its root was the right one
         complete_process(process, self._request, root)
         os.close(root)
         write_json(f"{self._bundle}/process.json", process)
-
-    def _find_container(self, target: dict[str, Any]) -> dict[str, Any]:
-        """Its shim's record. Raises StartError if it has ended."""
-        try:
-            record = read_json(f"{target['bundle']}/shim.json")
-        except FileNotFoundError:
-            raise StartError("the container is not running") from None
-        if record["pid"] != target["pid"] or pidfd.start_time(target["pid"]) != record["start"]:
-            raise StartError("the container is not running")
-        return record
-
-    def _listen(self) -> sockets.Socket:
-        directory = os.open(self._bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return sockets.listen(f"/proc/self/fd/{directory}/console.sock")
-        finally:
-            os.close(directory)
 
     def _take_terminal(self, listener: sockets.Socket) -> None:
         """The runtime has sent it before it ended."""

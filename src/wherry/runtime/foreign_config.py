@@ -50,15 +50,6 @@ def make_directory(path: str, root: int, owner: tuple[int, int]) -> None:
         raise StartError(f"Cannot mkdir: {path} is not a directory", engine=True)
 
 
-def root_of(linux: dict[str, Any]) -> tuple[int, int]:
-    """The host's ids of the container's root."""
-    return _host_id(linux.get("uidMappings") or []), _host_id(linux.get("gidMappings") or [])
-
-
-def _host_id(mappings: list[dict[str, int]]) -> int:
-    return next((entry["hostID"] for entry in mappings if entry["containerID"] == 0), 0)
-
-
 def _identity(request: dict[str, Any], root: int) -> users.Identity:
     try:
         passwd = paths.read_bounded(root, "/etc/passwd", users.MAX_FILE)

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import clone, namespaces, process, signals, sockets
-from wherry.linux.cgroups import CgroupError
-from wherry.linux.cgroups.base import enter
+from wherry.linux import namespaces, process, signals, sockets
 from wherry.linux.syscalls import close_all_but
 from wherry.runtime.bundle_files import read_file, read_json
 from wherry.runtime.init_container import Container
 from wherry.runtime.init_errors import Plain, StartError, Step
 from wherry.runtime.init_namespaces import exec_flags
-from wherry.runtime.init_plan import PROCESS, Plan, open_terminal, wait_for_go
+from wherry.runtime.init_plan import Plan, enter_cgroup, fork_inside, open_cgroup, open_terminal, wait_for_go
 from wherry.runtime.init_program import CHANNEL, Program
 
 TYPE_CHECKING = False
@@ -38,6 +36,10 @@ _MESSAGE_LIMIT = 4096
 def main(channel_fd: int, plan: Plan, stdio: Stdio) -> NoReturn:
     """The child's whole life before the program. ``stdio`` are its pipes, empty with a terminal."""
     try:
+        # The numbers behind what the program is to have are the channel's and the gate's.
+        lowest = CHANNEL + plan.keep + (2 if plan.gate >= 0 else 1)
+        stdio = tuple(sockets.lift(fd, lowest) for fd in stdio)
+        plan.container = sockets.lift(plan.container, lowest)
         channel = _guard(channel_fd, plan)
         _report(plan, channel, stdio)
     finally:
@@ -122,22 +124,17 @@ def _enter_container(plan: Plan, flags: int, channel: sockets.Socket, program: P
     """
     # 1. What is the host's first: /proc, and the way into the cgroup, which only the second of us takes.
     program.protect()
-    entries = _open_cgroup(plan)
+    entries = open_cgroup(plan)
     # 2. All namespaces at once; with the mount namespace our root and working directory become the container's.
     with Step("joining the container's namespaces"):
         namespaces.setns(plan.container, flags | namespaces.CLONE_NEWPID)
     # 3. Nothing of the host's in hand but what leads nowhere.
     kept = {*range(channel.fileno()), channel.fileno(), *(fd for fd, _ in entries)}
     close_all_but(kept)
-    with Step("unable to fork"):
-        child = clone.fork_sibling()
-    if child:
-        sockets.send_fds(channel, PROCESS, [os.pidfd_open(child)])
-        os._exit(0)
+    fork_inside(channel)
     # 4. Inside.
-    process.set_death_signal(signals.SIGKILL)
     wait_for_go(channel)
-    enter(entries)
+    enter_cgroup(entries)
     program.open_labels()
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     program.resolve_user(root)
@@ -145,12 +142,3 @@ def _enter_container(plan: Plan, flags: int, channel: sockets.Socket, program: P
     if plan.request["stdio"]["tty"]:
         terminal = open_terminal(plan, channel, program, root)
     program.enter(terminal)
-
-
-def _open_cgroup(plan: Plan) -> list[tuple[int, str]]:
-    if plan.cgroups is None or not plan.cgroup_path:
-        return []
-    try:
-        return plan.cgroups.open_entries(plan.cgroup_path)
-    except CgroupError as error:
-        raise StartError(str(error)) from error

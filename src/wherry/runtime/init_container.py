@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import clone, namespaces, process, signals, sockets
+from wherry.linux import namespaces, process, sockets
 from wherry.runtime import hooks, init_layers, init_userns
 from wherry.runtime.init_errors import StartError, Step
 from wherry.runtime.init_gate import Gate
 from wherry.runtime.init_namespaces import Namespaces
-from wherry.runtime.init_plan import HOOKS, MOUNTS, PROCESS, Plan, enter_cgroup, open_terminal, wait_for_go
+from wherry.runtime.init_plan import (
+    HOOKS,
+    MOUNTS,
+    Plan,
+    enter_cgroup,
+    fork_inside,
+    open_cgroup,
+    open_terminal,
+    wait_for_go,
+)
 from wherry.runtime.init_program import Program
 from wherry.runtime.init_root import Root
 
@@ -35,8 +44,7 @@ class Container:
         self._program = program
         self._own = Namespaces(self._linux)
         self._user = init_userns.of_spec(self._linux)
-        bundle = plan.state.get("bundle") or plan.bundle
-        self._root = Root(spec, plan.cgroups, user_namespace=self._user >= 0, bundle=bundle)
+        self._root = Root(spec, plan.cgroups, user_namespace=self._user >= 0, bundle=plan.bundle)
         self._root.cgroup_path = plan.cgroup_path
 
     def run(self) -> None:
@@ -59,7 +67,7 @@ class Container:
         # 6. The parent has made the cgroup meanwhile: enter it by ourselves, which is much cheaper than being moved.
         wait_for_go(self._channel)
         if self._user < 0:
-            enter_cgroup(plan)
+            enter_cgroup(open_cgroup(plan))
         self._own.make_cgroup()
         root.populate_cgroups()
         self._run_hooks()
@@ -102,13 +110,8 @@ class Container:
         init_userns.enter(self._user)
         self._own.join()
         self._own.make(pid=self._plan.request["pid_namespace"] == "")
-        with Step("unable to fork"):
-            child = clone.fork_sibling()
-        if child:
-            sockets.send_fds(self._channel, PROCESS, [os.pidfd_open(child)])
-            os._exit(0)
-        # 3. Inside, and our parent's parent's child.
-        process.set_death_signal(signals.SIGKILL)
+        fork_inside(self._channel)
+        # 3. Inside.
         init_layers.detach_from_host()
         if lifted >= 0:
             init_layers.put_down(lifted)

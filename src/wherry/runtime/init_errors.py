@@ -30,6 +30,12 @@ class StartError(Exception):
         """As the JSON of a FAILED frame."""
         return compact_json.dumps({"code": self.code, "message": str(self), "engine": self.engine})
 
+    @staticmethod
+    def decode(data: bytes) -> StartError:
+        """The error that ``encode`` has made the bytes of."""
+        fields = compact_json.loads(data)
+        return StartError(fields["message"], code=fields["code"], engine=fields["engine"])
+
 
 class Plain(StartError):
     """Said as it is, without ``error during container init`` in front.

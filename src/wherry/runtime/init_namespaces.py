@@ -89,6 +89,17 @@ class Namespaces:
             os.close(fd)
 
 
+def host_root(linux: dict[str, Any]) -> tuple[int, int]:
+    """The host's uid and gid of root in a container with ``linux`` of config.json."""
+    if not any(entry["type"] == "user" for entry in linux.get("namespaces") or ()):
+        return 0, 0
+    return _host_id(linux.get("uidMappings")), _host_id(linux.get("gidMappings"))
+
+
+def _host_id(mappings: list[dict[str, int]] | None) -> int:
+    return next((entry["hostID"] for entry in mappings or () if entry["containerID"] == 0), 0)
+
+
 def owns_cgroup(spec: dict[str, Any]) -> bool:
     """Whether the container's root shall own its group (runtime-spec, config-linux, cgroup ownership): with a user and
     a cgroup namespace of its own, and the group mounted to be written to.

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import os
 
-from wherry.linux import sockets
-from wherry.linux.cgroups import CgroupError
-from wherry.runtime.init_errors import StartError
+from wherry.linux import clone, process, signals, sockets
+from wherry.linux.cgroups import CgroupError, enter
+from wherry.runtime.init_errors import StartError, Step
+from wherry.runtime.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class Plan:
         self.gate = -1
         """A listening SOCK_SEQPACKET socket, at which ``start`` will knock; -1: the program runs at once."""
         self.no_pivot = False
-        self.state: dict[str, Any] = {}
-        """For hooks, but for ``pid``."""
+        self.state: dict[str, Any] = {"ociVersion": VERSION, "id": request["id"], "bundle": bundle}
+        """For hooks, but for ``status`` and ``pid``."""
 
     @property
     def forks_inside(self) -> bool:
@@ -91,10 +92,29 @@ def wait_for_go(channel: sockets.Socket) -> None:
         os._exit(1)  # the parent has given up, and says why
 
 
-def enter_cgroup(plan: Plan) -> None:
-    """Move into the plan's group, if there is one. Raises StartError."""
-    if plan.cgroups is not None and plan.cgroup_path:
-        try:
-            plan.cgroups.attach_self(plan.cgroup_path)
-        except CgroupError as error:
-            raise StartError(str(error)) from error
+def open_cgroup(plan: Plan) -> list[tuple[int, str]]:
+    """The way into the plan's group, if there is one: for ``enter_cgroup``. Raises StartError."""
+    if plan.cgroups is None or not plan.cgroup_path:
+        return []
+    try:
+        return plan.cgroups.open_entries(plan.cgroup_path)
+    except CgroupError as error:
+        raise StartError(str(error)) from error
+
+
+def enter_cgroup(entries: list[tuple[int, str]]) -> None:
+    """Move into the group that ``open_cgroup`` has opened. Raises StartError."""
+    try:
+        enter(entries)
+    except CgroupError as error:
+        raise StartError(str(error)) from error
+
+
+def fork_inside(channel: sockets.Socket) -> None:
+    """Go on as another process, born where we have come to: our parent's child, of whom it hears. Raises StartError."""
+    with Step("unable to fork"):
+        child = clone.fork_sibling()
+    if child:
+        sockets.send_fds(channel, PROCESS, [os.pidfd_open(child)])
+        os._exit(0)
+    process.set_death_signal(signals.SIGKILL)

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from wherry.lib.errors import Internal
-from wherry.linux import pidfd
+from wherry.linux import pidfd, sockets
 from wherry.linux.cgroups import CgroupError, Cgroups, open_hierarchy
 from wherry.runtime import frames, netns, requests
 from wherry.runtime.errors import StartFailed
@@ -123,7 +123,7 @@ class Launcher:
             if not _runs(record.shim_pid, record.shim_start):
                 return read_status(bundle) or await replace_shim(bundle, record, self._cgroups)
             try:
-                connection = _connect(bundle)
+                connection = socket.socket(fileno=sockets.connect(f"{bundle}/shim.sock", blocking=False).detach())
             except OSError:
                 # It has only just started, or ends this moment.
                 if asyncio.get_running_loop().time() > deadline:
@@ -265,20 +265,6 @@ def _runs(pid: int, started: int) -> bool:
         return pidfd.alive(fd)
     finally:
         os.close(fd)
-
-
-def _connect(bundle: Path) -> socket.socket:
-    """A connection to the shim's socket, named by descriptor: a socket's path has no more than 107 bytes."""
-    directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        connection.connect(f"/proc/self/fd/{directory}/shim.sock")
-    except OSError:
-        connection.close()
-        raise
-    finally:
-        os.close(directory)
-    return connection
 
 
 def _kill_started(task: asyncio.Task[Shim]) -> None:

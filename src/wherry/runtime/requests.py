@@ -11,7 +11,7 @@ from typing import Any
 
 from wherry.linux.capabilities import mask
 from wherry.runtime.errors import StartFailed
-from wherry.runtime.init_namespaces import owns_cgroup
+from wherry.runtime.init_namespaces import host_root, owns_cgroup
 from wherry.runtime.model import ExecRequest, LaunchRequest
 
 _SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
@@ -33,7 +33,7 @@ def launch_files(request: LaunchRequest, *, attach: bool) -> dict[str, bytes]:
         "user_namespace": any(entry["type"] == "user" for entry in linux.get("namespaces") or ()),
         "annotations": request.spec.get("annotations"),
         "owns_cgroup": owns_cgroup(request.spec),
-        "owner": [_outside(linux.get(name)) for name in ("uidMappings", "gidMappings")],
+        "owner": list(host_root(linux)),
         "hooks": request.spec.get("hooks") or {},
         "oom_score_adj": (process or {}).get("oomScoreAdj"),
         "stdio": asdict(request.stdio),
@@ -116,11 +116,6 @@ def _pid_namespace(linux: Any) -> str | None:
         if entry["type"] == "pid":
             return entry.get("path") or ""
     return None
-
-
-def _outside(mappings: Any) -> int:
-    """The host's id of id 0."""
-    return next((entry["hostID"] for entry in mappings or () if entry["containerID"] == 0), 0)
 
 
 def _capabilities(sets: Any) -> dict[str, int] | None:

@@ -163,13 +163,11 @@ def _end_strays(cgroups: Cgroups | None, child: shim_start.Child) -> None:
 
 
 def _listen(bundle: str) -> sockets.Socket:
-    """The socket at which a later daemon finds us; by descriptor, because a socket's path is short of 108 bytes."""
-    directory = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    """The socket at which a later daemon finds us."""
     mask = os.umask(0o177)
     try:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink("shim.sock", dir_fd=directory)
-        return sockets.listen(f"/proc/self/fd/{directory}/shim.sock")
+            os.unlink(f"{bundle}/shim.sock")
+        return sockets.listen(f"{bundle}/shim.sock")
     finally:
         os.umask(mask)
-        os.close(directory)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from wherry.linux.cgroups import Cgroups
 
-VERSION = "1.2.0"
-"""Of the OCI runtime specification."""
-
 
 class Child:
     """The process that the shim is for, and its ends of that one's stdio (-1: none)."""
@@ -139,12 +136,8 @@ class Starter:
             os.rmdir(f"{self._bundle}/rootfs")
 
     def _join_container(self, target: dict[str, Any]) -> None:
-        try:
-            record = read_json(f"{target['bundle']}/shim.json")
-        except FileNotFoundError:
-            raise StartError("the container is not running") from None
-        same = record["pid"] == target["pid"]
-        container = pidfd.open_verified(target["pid"], record["start"]) if same else None
+        record = self._live_record(target)
+        container = pidfd.open_verified(target["pid"], record["start"])
         if container is None:
             raise StartError("the container is not running")
         self._close.append(container)
@@ -152,6 +145,17 @@ class Starter:
         self._plan.cgroup_path = record["joined"]
         # As its container, not as the daemon, which may be protected.
         self._plan.oom_score_adj = record["oom_score_adj"]
+
+    @staticmethod
+    def _live_record(target: dict[str, Any]) -> dict[str, Any]:
+        """What the shim of the container to execute in has recorded. Raises StartError if that has ended."""
+        try:
+            record = read_json(f"{target['bundle']}/shim.json")
+        except FileNotFoundError:
+            raise StartError("the container is not running") from None
+        if record["pid"] != target["pid"] or pidfd.start_time(target["pid"]) != record["start"]:
+            raise StartError("the container is not running")
+        return record
 
     def _pipes(self) -> tuple[int, ...]:
         """The child's ends of its stdio; none with a terminal."""
@@ -185,21 +189,15 @@ class Starter:
 
     def _run_hooks(self, where: str) -> None:
         """Those of a device's CDI description, say."""
-        hooks.run(self._request["hooks"].get(where) or [], self._state("creating"), where=where)
+        hooks.run(self._request["hooks"].get(where) or [], self._state(), where=where)
 
     def _forward_listener(self, fd: int) -> None:
         from wherry.runtime import seccomp_agent  # noqa: PLC0415  hardly any shim needs it
 
         try:
-            seccomp_agent.forward(fd, read_json(f"{self._bundle}/config.json"), self._state("creating"))
+            seccomp_agent.forward(fd, read_json(f"{self._bundle}/config.json"), self._state())
         finally:
             os.close(fd)
 
-    def _state(self, status: str) -> dict[str, Any]:
-        return {
-            "ociVersion": VERSION,
-            "id": self._request["id"],
-            "status": status,
-            "pid": self.child.pid,
-            "bundle": self._bundle,
-        }
+    def _state(self) -> dict[str, Any]:
+        return {**self._plan.state, "status": "creating", "pid": self._start.pid}

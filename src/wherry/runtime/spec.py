@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from wherry.lib.errors import InvalidArgument
 from wherry.runtime.devices import Devices
@@ -33,6 +32,7 @@ from wherry.runtime.spec_mounts import Bind, MountPlan, Tmpfs, build_mounts
 from wherry.runtime.spec_process import build_process, exec_process
 from wherry.runtime.spec_resources import build_resources
 from wherry.runtime.spec_security import SecurityOptions, apparmor_profile, seccomp_profile
+from wherry.runtime.version import VERSION
 from wherry.wire.container import ContainerConfig, HostConfig, Ulimit
 
 __all__ = [
@@ -46,8 +46,6 @@ __all__ = [
     "seccomp_profile",
     "wants_init",
 ]
-
-OCI_VERSION = "1.2.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ def build_spec(given: SpecInput) -> dict[str, object]:
     host_config = given.host_config
     own_uts = not is_host(host_config.uts_mode)
     spec: dict[str, object] = {
-        "ociVersion": OCI_VERSION,
+        "ociVersion": VERSION,
         "process": _process(given),
         "root": {"path": given.root_path, "readonly": host_config.readonly_rootfs},
         "mounts": build_mounts(_mount_plan(given)),
@@ -167,7 +165,7 @@ def _linux(given: SpecInput) -> dict[str, object]:
     namespaces = build_namespaces(host_config, given.join, given.maps)
     linux: dict[str, object] = {
         "sysctl": build_sysctls(host_config, namespaces, given.domainname, rootless=given.host.rootless),
-        "resources": _resources(given),
+        "resources": build_resources(given.host_config, given.devices),
         "cgroupsPath": given.cgroup_path,
         "namespaces": namespaces,
         "maskedPaths": _hidden(host_config.masked_paths, masked_paths(given.host), host_config),
@@ -182,17 +180,6 @@ def _linux(given: SpecInput) -> dict[str, object]:
     if propagation := _root_propagation(given.mounts):
         linux["rootfsPropagation"] = propagation
     return linux
-
-
-def _resources(given: SpecInput) -> dict[str, Any]:
-    resources: dict[str, Any] = build_resources(given.host_config, given.devices)
-    realtime = {
-        "realtimePeriod": given.host_config.cpu_realtime_period,
-        "realtimeRuntime": given.host_config.cpu_realtime_runtime,
-    }
-    if any(realtime.values()):
-        resources["cpu"] = resources.get("cpu", {}) | {name: value for name, value in realtime.items() if value}
-    return resources
 
 
 def _hidden(asked: Sequence[str] | None, default: Sequence[str], host_config: HostConfig) -> list[str]:

@@ -83,6 +83,8 @@ def _cpu(config: HostConfig) -> dict[str, object]:
         "quota": config.cpu_quota or (config.nano_cpus * _PERIOD // 1_000_000_000 if nano else 0),
         "cpus": config.cpuset_cpus,
         "mems": config.cpuset_mems,
+        "realtimePeriod": config.cpu_realtime_period,
+        "realtimeRuntime": config.cpu_realtime_runtime,
     }
     return {name: value for name, value in values.items() if value}
 

@@ -7,8 +7,7 @@
     start.listen(…)            until its program runs; with a gate, until it only waits for ``start``
     start.undo()               at any point: nothing is left
 
-The parent is a shim, or the ``wherry-oci`` command. It has one thread, and its further children may be born into the
-container's pid namespace.
+The parent is a shim, or the ``wherry-oci`` command. It has one thread.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import os
 
 from wherry.linux import namespaces, pidfd, signals, sockets
 from wherry.linux.cgroups import CgroupError, LimitError
-from wherry.runtime import compact_json, init
+from wherry.runtime import init
 from wherry.runtime.init_errors import StartError, from_errno
 from wherry.runtime.init_plan import GO, HOOKS, LISTENER, MOUNTS, PROCESS, TERMINAL, Plan
 from wherry.runtime.init_program import READY
@@ -43,6 +42,7 @@ class Ahead:
         if self.pid == 0:
             self.channel.close()  # with our end in its own hands it would never see that we are gone
             init.wait(theirs.fileno(), cgroups)
+        _come_back()
         theirs.close()
 
 
@@ -75,6 +75,7 @@ class Start:
         if pid == 0:
             ours.close()  # with our end in its own hands it would never see that we are gone
             init.main(theirs.fileno(), plan, stdio)
+        _come_back()
         theirs.close()
         self._channel = ours
         if plan.forks_inside:
@@ -147,8 +148,7 @@ class Start:
                 listener(self._take(int(data[1:])))
                 self._answer(channel)
             elif data:
-                failure = compact_json.loads(data)
-                raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
+                raise StartError.decode(data)
             elif ready:
                 channel.close()
                 self._channel = None
@@ -205,10 +205,7 @@ class Start:
             self.mount_namespace = fds[0]
             data, fds = sockets.recv_fds(self._live_channel(), _MESSAGE_LIMIT, 1)
         if data != PROCESS:
-            if not data:
-                raise StartError("container init was killed before the program started")
-            failure = compact_json.loads(data)
-            raise StartError(failure["message"], code=failure["code"], engine=failure["engine"])
+            raise StartError.decode(data) if data else StartError(self._why_killed())
         self._know(pidfd.shown_by_proc(fds[0]))
         os.close(fds[0])
         os.waitpid(self._between, 0)
@@ -241,6 +238,17 @@ class Start:
         if self._channel is None:
             raise StartError("there is no child to talk to")
         return self._channel
+
+
+def _come_back() -> None:
+    """Further children are no children of the container's pid namespace: hooks above all, which the runtime's see."""
+    fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespaces.setns(fd, namespaces.CLONE_NEWPID)
+    except PermissionError:
+        return  # root of a user namespace alone, in a pid namespace that is not its own: it may not
+    finally:
+        os.close(fd)
 
 
 _OWN_DEVICES = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wherry.linux.cgroups import CgroupError, Cgroups, Hierarchy, open_hierarchy
+from wherry.linux.cgroups import CgroupError, Cgroups, Hierarchy, enter, open_hierarchy
 from wherry.linux.cgroups.detect import parse_mountinfo
 from wherry.linux.cgroups.v2 import CgroupsV2
 
@@ -84,7 +84,7 @@ def test_first_starts_do_not_race_for_a_new_parent(cgroups: Cgroups, parent: str
     pid = os.fork()
     if pid == 0:
         try:
-            cgroups.attach_self(path)
+            enter(cgroups.open_entries(path))
             os._exit(0)
         finally:
             os._exit(1)
@@ -99,7 +99,7 @@ def test_many_first_starts_at_once(cgroups: Cgroups, parent: str) -> None:
         if pid == 0:
             try:
                 cgroups.create(f"{parent}/a/b/{number}")
-                cgroups.attach_self(f"{parent}/a/b/{number}")
+                enter(cgroups.open_entries(f"{parent}/a/b/{number}"))
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -113,13 +113,13 @@ def trees_with(pid: int, path: str) -> int:
 
 
 def test_a_process_enters_by_itself(cgroups: Cgroups, parent: str) -> None:
-    """attach_self puts the calling process, and nothing else, into every tree."""
+    """enter puts the calling process, and nothing else, into every tree."""
     path = f"{parent}/self"
     cgroups.create(path)
     pid = os.fork()
     if pid == 0:
         try:
-            cgroups.attach_self(path)
+            enter(cgroups.open_entries(path))
             time.sleep(30)
         finally:
             os._exit(1)
@@ -434,7 +434,7 @@ def opens(cgroups: Cgroups, path: str, device_path: str, flags: int) -> bool:
     pid = os.fork()
     if pid == 0:
         try:
-            cgroups.attach_self(path)
+            enter(cgroups.open_entries(path))
             os.open(device_path, flags)
             os._exit(0)
         except PermissionError:

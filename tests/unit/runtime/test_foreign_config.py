@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from wherry.runtime.foreign_config import complete_process, make_directory, root_of
+from wherry.runtime.foreign_config import complete_process, make_directory
 from wherry.runtime.init_errors import StartError
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n"
@@ -87,9 +87,3 @@ def test_the_working_directory_is_made_inside(root, tmp_path):
     assert (tmp_path / "inside").is_dir()
     with pytest.raises(StartError, match=r"^Cannot mkdir: /etc/passwd is not a directory$"):
         make_directory("/etc/passwd", root, (os.geteuid(), os.getegid()))
-
-
-def test_the_root_of_a_user_namespace():
-    maps = [{"containerID": 5, "hostID": 7, "size": 1}, {"containerID": 0, "hostID": 100000, "size": 65536}]
-    assert root_of({"uidMappings": maps, "gidMappings": maps[:1]}) == (100000, 0)
-    assert root_of({}) == (0, 0)

@@ -1,6 +1,6 @@
 """Control groups behind one protocol, whatever the machine mounts (v1, v2, or both side by side), systemd's or ours.
 
-Import budget: ``os``, ``errno`` and ``time`` only (``ctypes`` on v2, ``_socket`` and ``struct`` for systemd): a shim
+Import budget: ``os``, ``errno``, ``time`` and ``ctypes`` only (``_socket`` and ``struct`` for systemd): a shim
 uses this.
 
     cgroups = open_hierarchy()             chosen once: v1 as soon as one v1 controller is mounted
@@ -8,7 +8,7 @@ uses this.
     cgroups.validate(…)                    refuses what no configuration may say, before anything is made
     cgroups.create("/wherry/<id>")         a directory in every hierarchy; limits are the parent's
     cgroups.apply("/wherry/<id>", …)       the ``linux.resources`` object of the OCI runtime spec
-    cgroups.attach("/wherry/<id>", pid)    or attach_self(), from the process itself: faster on v1
+    cgroups.attach("/wherry/<id>", pid)    or enter(cgroups.open_entries(…)), from the process itself: faster on v1
     cgroups.remove("/wherry/<id>")         with what the container made below it; twice is no error
 
 A path is absolute and counts from where the hierarchy is mounted, not from the caller's own cgroup: a daemon that
@@ -25,9 +25,9 @@ Everything here blocks, freeze, kill and remove for up to their deadline: an eve
     └── LimitError         a limit cannot be set
 """
 
-from wherry.linux.cgroups.base import Cgroups, Hierarchy
+from wherry.linux.cgroups.base import Cgroups, Hierarchy, enter
 from wherry.linux.cgroups.detect import open_hierarchy
 from wherry.linux.cgroups.files import CgroupError, LimitError
 from wherry.linux.cgroups.paths import resolve
 
-__all__ = ["CgroupError", "Cgroups", "Hierarchy", "LimitError", "open_hierarchy", "resolve"]
+__all__ = ["CgroupError", "Cgroups", "Hierarchy", "LimitError", "enter", "open_hierarchy", "resolve"]

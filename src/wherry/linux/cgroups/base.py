@@ -152,17 +152,10 @@ class Cgroups(abc.ABC):
                 file = f"{hierarchy.at(path)}/cgroup.procs"
                 raise CgroupError(f"failed to write {pid}: write {file}: {reason}") from error
 
-    def attach_self(self, path: str) -> None:
-        """Move the calling process, which must be single-threaded, into the group. Raises CgroupError.
-
-        On v1 this is much cheaper than ``attach``.
-        """
-        enter(self.open_entries(path))
-
     def open_entries(self, path: str) -> list[tuple[int, str]]:
         """What ``enter`` takes: descriptors that lead into the group from wherever they are used, and their names.
 
-        Raises CgroupError.
+        To enter by oneself is on v1 much cheaper than to be moved by ``attach``. Raises CgroupError.
         """
         check_path(path)
         entries: list[tuple[int, str]] = []

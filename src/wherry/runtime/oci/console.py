@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import _socket
 import fcntl
 import os
 import termios
 
 from wherry.linux import pty, sockets
-from wherry.runtime.oci import gate
 from wherry.runtime.oci.errors import Failure, strerror
 
 TYPE_CHECKING = False
@@ -24,7 +22,7 @@ class ConsoleSocket:
 
     def __init__(self, path: str) -> None:
         try:
-            self._connection = gate.connect(path, _socket.SOCK_STREAM)
+            self._connection = sockets.connect(path)
         except OSError as error:
             raise Failure(f"dial unix {path}: connect: {strerror(error)}") from error
 

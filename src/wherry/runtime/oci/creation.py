@@ -15,6 +15,7 @@ from wherry.linux import pidfd, process, seccomp
 from wherry.linux.cgroups import CgroupError
 from wherry.runtime import hooks, init
 from wherry.runtime.init_errors import StartError
+from wherry.runtime.init_namespaces import host_root
 from wherry.runtime.oci import gate, launch, machine, notify, request, spec_file, status, store
 from wherry.runtime.oci.destroy import run_all
 from wherry.runtime.oci.errors import Failure, strerror
@@ -108,7 +109,7 @@ class Creation:
         if self._gated or self._has_hooks("startContainer"):
             listener = gate.listen(container.gate)
             plan.gate = listener.fileno()
-        streams.open(host_root(self.config))
+        streams.open(host_root(self.config.get("linux") or {}))
         self._start = start = Start(plan, self.cgroups)
         try:
             streams.fork(start)
@@ -267,18 +268,6 @@ def _check_root(path: str) -> str:
     if not os.path.isdir(path):
         raise Failure(f"invalid rootfs: {path}: not a directory")
     return path
-
-
-def host_root(config: Json) -> tuple[int, int]:
-    """The host's ids of root in the container."""
-    linux = config.get("linux") or {}
-    if not any(entry["type"] == "user" for entry in linux.get("namespaces") or ()):
-        return 0, 0
-    uid, gid = (
-        next((entry["hostID"] for entry in linux.get(f"{name}Mappings") or () if entry["containerID"] == 0), 0)
-        for name in ("uid", "gid")
-    )
-    return uid, gid
 
 
 def _listen_fds() -> int:

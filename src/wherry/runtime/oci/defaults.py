@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from wherry.runtime.version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-VERSION = "1.2.0"
 
 _CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
 _MASKED = (

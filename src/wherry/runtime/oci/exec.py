@@ -7,10 +7,11 @@ import os
 from wherry.linux import namespaces
 from wherry.runtime import init
 from wherry.runtime.init_errors import StartError
+from wherry.runtime.init_namespaces import host_root
 from wherry.runtime.oci import launch, machine, request, spec_file, status
 from wherry.runtime.oci.arguments import Call, Command, Flag
 from wherry.runtime.oci.create import CONSOLE_SOCKET, PID_FILE
-from wherry.runtime.oci.creation import compile_filter, host_root
+from wherry.runtime.oci.creation import compile_filter
 from wherry.runtime.oci.errors import Failure, strerror
 from wherry.runtime.oci.exec_process import of_flags
 from wherry.runtime.oci.launch import Launch
@@ -59,7 +60,7 @@ def _run(call: Call, container: Container, cgroups: Cgroups) -> int:
     plan = _plan(call, container, cgroups, process)
     plan.cgroup_path = group
     plan.keep = streams.keep
-    owner = (0, 0) if _enter_as_owner(plan.container) else host_root(container.config)
+    owner = (0, 0) if _enter_as_owner(plan.container) else host_root(container.config.get("linux") or {})
     start = Start(plan, cgroups)
     try:
         streams.open(owner)

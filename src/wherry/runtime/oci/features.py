@@ -11,8 +11,8 @@ from wherry.linux.seccomp_rules import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
 from wherry.runtime.init_mounts import KNOWN_OPTIONS
 from wherry.runtime.oci import gojson, output
 from wherry.runtime.oci.arguments import Call, Command
-from wherry.runtime.oci.defaults import VERSION
 from wherry.runtime.oci.validate import HOOKS, NAMESPACES
+from wherry.runtime.version import VERSION
 
 
 def features() -> dict[str, object]:

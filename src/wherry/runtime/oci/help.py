@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry import __version__
 from wherry.runtime.oci.arguments import Command, Flag
-from wherry.runtime.oci.defaults import VERSION
+from wherry.runtime.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

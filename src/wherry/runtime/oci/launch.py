@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 
-from wherry.linux import namespaces
 from wherry.runtime import seccomp_agent
 from wherry.runtime.init_errors import StartError
 from wherry.runtime.init_program import CHANNEL
@@ -54,7 +53,6 @@ class Launch:
         """How many descriptors from 3 on are sockets of systemd's protocol, sd_listen_fds(3)."""
         self.keep = listening + _check_preserved(options.number("preserve-fds"), CHANNEL + listening)
         """How many from 3 on the process is to have."""
-        _occupy(CHANNEL + self.keep + 1)
         self._pid_file = pid_file
         self._console_path = options.text("console-socket")
         if detach and self._terminal and not self._console_path:
@@ -91,11 +89,7 @@ class Launch:
 
     def fork(self, start: Start) -> None:
         """Fork the process."""
-        ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            start.fork(self._theirs)
-        finally:
-            _come_back(ours)
+        start.fork(self._theirs)
         if self._pipes:
             for fd in self._theirs:
                 os.close(fd)
@@ -224,16 +218,6 @@ def translate(error: StartError) -> Failure:
     return Failure(f"unable to start container process: {error}")
 
 
-def _come_back(ours: int) -> None:
-    """Hooks are no children of the container's pid namespace, and after its end there can be none."""
-    try:
-        namespaces.setns(ours, namespaces.CLONE_NEWPID)
-    except PermissionError:
-        return  # without privileges it is the child that makes the namespace: we have never left ours
-    finally:
-        os.close(ours)
-
-
 def _check_preserved(count: int, first: int) -> int:
     """``count``, if that many descriptors from ``first`` on have come from the caller."""
     for number in range(count):
@@ -243,15 +227,6 @@ def _check_preserved(count: int, first: int) -> int:
             text = f"unable to stat preserved-fd {number} (of {count})"
             raise Failure(f"{text}: stat /proc/self/fd/{first + number}: {_missing(error)}") from error
     return count
-
-
-def _occupy(last: int) -> None:
-    """Take every free descriptor up to ``last``: a child puts its channel there, and nothing else of ours may be."""
-    while True:
-        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        if fd > last:
-            os.close(fd)
-            return
 
 
 def _missing(error: OSError) -> str:

@@ -8,7 +8,7 @@ import _socket
 import os
 import select
 
-from wherry.linux import pidfd
+from wherry.linux import pidfd, sockets
 from wherry.runtime.oci.errors import Failure, strerror
 
 TYPE_CHECKING = False
@@ -49,12 +49,7 @@ def listen(directory: str) -> Socket:
     """The socket. Raises Failure."""
     path = f"{directory}/{_DIRECTORY}"
     try:
-        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-            listener.bind(f"/proc/self/fd/{fd}/{_NAME}")
-        finally:
-            os.close(fd)
+        listener = sockets.bind(f"{path}/{_NAME}", sockets.DATAGRAM)
         os.chmod(f"{path}/{_NAME}", 0o777)  # noqa: S103  whoever the program is, it writes to it
     except OSError as error:
         raise Failure(f"bind {path}/{_NAME}: {strerror(error)}") from error

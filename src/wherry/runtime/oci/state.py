@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.runtime.oci import gojson, machine, output, status
 from wherry.runtime.oci.arguments import Call, Command
-from wherry.runtime.oci.defaults import VERSION
+from wherry.runtime.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import os
 
 from wherry.runtime import bundle_files
 from wherry.runtime.oci.errors import Failure, NoContainer, strerror
+from wherry.runtime.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,8 +89,6 @@ class Container:
 
     def state(self, status: str, pid: int) -> dict[str, Any]:
         """The ``state`` object of the runtime specification, as hooks get it."""
-        from wherry.runtime.oci.defaults import VERSION  # noqa: PLC0415  a table of strings, for hooks alone
-
         state: dict[str, Any] = {"ociVersion": VERSION, "id": self.id, "status": status}
         if pid:
             state["pid"] = pid
