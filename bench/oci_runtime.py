@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from ratios import Row
 
 from runtime.lab import Lab, finish, launcher
+from support.images import busybox_root
 
 ROUNDS = 30
 CROWD = 500
@@ -43,7 +44,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="wherry-bench-") as scratch:
         directory = Path(scratch)
-        image = make_root(directory / "image")
+        image = busybox_root(directory / "image", "proc", "dev", "sys", "tmp")
         rows = uvloop.run(measure(directory, image, runc))
     print(f"{'':<44}{'wherry':>10}{'peer':>12} {'':<4}{'ratio':>8}{'target':>8}")
     for row in rows:
@@ -113,17 +114,6 @@ async def crowd(zygote, lab: Lab) -> tuple[float, float]:
     for shim in shims:
         await shim.wait()
     return statistics.median(times[:SAMPLE]), statistics.median(times[-SAMPLE:])
-
-
-def make_root(directory: Path) -> Path:
-    """A root with busybox in it."""
-    (directory / "bin").mkdir(parents=True)
-    shutil.copy(BUSYBOX, directory / "bin")
-    for name in ("true", "sleep", "sh"):
-        (directory / "bin" / name).symlink_to("busybox")
-    for name in ("proc", "dev", "sys", "tmp"):
-        (directory / name).mkdir()
-    return directory
 
 
 def make_bundle(directory: Path, image: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import shutil
 import subprocess
 import time
 import uuid
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from support.commands import PROJECT, find
+from support.images import busybox_root
 
 BUSYBOX = Path("/bin/busybox")
 OURS = PROJECT / ".venv" / "bin" / "wherry-oci"
@@ -198,14 +198,8 @@ class Yard:
 
 def make_rootfs(path: Path) -> Path:
     """A root directory of busybox and two users."""
-    for name in ("bin", "dev", "etc", "proc", "root", "sys", "tmp"):
-        (path / name).mkdir(parents=True)
-    path.chmod(0o755)
+    busybox_root(path, "dev", "etc", "proc", "root", "sys", "tmp")
     (path / "tmp").chmod(0o1777)
-    shutil.copy(BUSYBOX, path / "bin/busybox")
-    for applet in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
-        if applet != "busybox":
-            (path / "bin" / applet).symlink_to("busybox")
     (path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n")
     (path / "etc/group").write_text("root:x:0:\nuser:x:1000:\n")
     (path / "etc/plain").write_text("not executable\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from runtime.bundles import Bundle
 from runtime.lab import BUSYBOX, Lab, processes_of
 from runtime.processes import Process
+from support import images
 from wherry.linux.cgroups import open_hierarchy
 
 _numbers = itertools.count()
@@ -22,15 +22,8 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def busybox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root file system of busybox and two users."""
-    root = tmp_path_factory.mktemp("busybox")
-    for name in ("bin", "etc", "root", "tmp", "var", "home/user"):
-        (root / name).mkdir(parents=True)
-    root.chmod(0o755)
+    root = images.busybox_root(tmp_path_factory.mktemp("busybox"), "etc", "root", "tmp", "var", "home/user")
     (root / "tmp").chmod(0o1777)
-    shutil.copy(BUSYBOX, root / "bin/busybox")
-    for applet in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
-        if applet != "busybox":
-            (root / "bin" / applet).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nuser:x:1000:\nextra:x:2000:user\n")
     (root / "etc/plain").write_text("not executable\n")

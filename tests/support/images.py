@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -47,6 +48,18 @@ class Tar:
     def bytes(self) -> bytes:
         self.tar.close()
         return self.buffer.getvalue()
+
+
+def busybox_root(path: Path, *folders: str) -> Path:
+    """A root directory with the machine's static busybox, all its applets, and these folders."""
+    for name in ("bin", *folders):
+        (path / name).mkdir(parents=True)
+    path.chmod(0o755)
+    shutil.copy(BUSYBOX, path / "bin/busybox")
+    for applet in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if applet != "busybox":
+            (path / "bin" / applet).symlink_to("busybox")
+    return path
 
 
 def busybox_layer() -> bytes:
