@@ -37,11 +37,18 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """When it was last tagged here; 0 never."""
     parent: str = ""
     """Id of the image it was built on here."""
+    manifest: str = ""
+    """Digest of the manifest that lists the layers as they came, which is a blob; empty when it came without one."""
+    index: str = ""
+    """Digest of the index that the manifest was chosen from, a blob too."""
+    attached: list[str] = msgspec.field(default_factory=list)
+    """Digests of further blobs kept with it: attestations of the index, with all that they refer to."""
 
     @property
     def blobs(self) -> list[str]:
         """Digests of all content it needs."""
-        return [self.id, *(layer.digest for layer in self.layers)]
+        lists = [digest for digest in (self.manifest, self.index) if digest]
+        return [self.id, *(layer.digest for layer in self.layers), *lists, *self.attached]
 
     @property
     def chain(self) -> list[str]:

@@ -30,4 +30,15 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE event (sequence INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, document BLOB NOT NULL);
     CREATE INDEX event_time ON event (time_ns)
     """,
+    """
+    CREATE TABLE blob_source (
+        digest TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        diff_id TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (digest, repository)
+    );
+    CREATE INDEX blob_source_diff ON blob_source (diff_id);
+    CREATE TABLE image_use (image_id TEXT PRIMARY KEY, used_ns INTEGER NOT NULL)
+    """,
 )
