@@ -69,13 +69,17 @@ def engine_id(root: Path) -> str:
     return made
 
 
-def storage_status(root: Path) -> list[tuple[str, str]]:
-    """What ``docker info`` shows below the storage driver. Raises OSError."""
+def storage_status(root: Path, driver: str = "overlay2") -> list[tuple[str, str]]:
+    """What ``docker info`` shows below the storage driver; of copies there is nothing to say. Raises OSError."""
+    if driver in ("native", "vfs"):
+        return []
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         file_system = _FILE_SYSTEMS.get(magic(descriptor), "<unknown>")
     finally:
         os.close(descriptor)
+    if driver != "overlay2":
+        return [("Backing Filesystem", file_system)]
     return [
         ("Backing Filesystem", file_system),
         # The kernel refuses to mount an overlay on a file system without it.

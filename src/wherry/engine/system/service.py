@@ -101,7 +101,7 @@ class System:
             containers_stopped=counts.stopped,
             images=self._images.count(),
             driver=settings.storage_driver,
-            driver_status=storage_status(settings.root),
+            driver_status=storage_status(settings.root, settings.storage_driver),
             plugins=PluginsInfo(volume=["local"], network=settings.network_drivers, log=settings.log_drivers),
             memory_limit=facts.memory_limit,
             swap_limit=facts.swap_limit,
