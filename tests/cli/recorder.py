@@ -77,6 +77,7 @@ class Recorder:
                 body += stream.read(size)
                 stream.readline()
             stream.readline()
+        self._heard(headers)
         status, answer = self._answer(method, target, body)
         head = (
             f"HTTP/1.1 {status}\r\nApi-Version: {self.api}\r\nOstype: linux\r\nContent-Type: application/json\r\n"
@@ -85,6 +86,9 @@ class Recorder:
         stream.write(head.encode() + (b"" if method == "HEAD" else answer))
         stream.flush()
         return True
+
+    def _heard(self, headers: dict[str, str]) -> None:
+        """For who wants to know the headers of a request."""
 
     def _answer(self, method: str, target: str, body: bytes) -> tuple[str, bytes]:
         path = target.partition("?")[0]

@@ -9,6 +9,7 @@ from wherry.client.jsonio import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _PROXIES = {
@@ -30,6 +31,7 @@ class Config:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory or default_directory()
+        self.path = os.path.join(self.directory, "config.json")
         self._values: dict[str, Any] = self._read("config.json") or {}
 
     def _read(self, name: str) -> Any:
@@ -46,6 +48,19 @@ class Config:
         """A setting that is text, empty if unset."""
         value = self._values.get(key, "")
         return value if isinstance(value, str) else ""
+
+    def table(self, key: str) -> dict[str, Any]:
+        """A setting that is an object, empty if unset."""
+        value = self._values.get(key)
+        return value if isinstance(value, dict) else {}
+
+    def save(self, changes: Mapping[str, Any]) -> None:
+        """Change settings, and the file with them; what it says beyond them stays. Raises ``CliError``."""
+        from wherry.cli.config_file import write_config
+
+        values = {**changes, **self._values, **changes}
+        write_config(self.path, values)
+        self._values = values
 
     def prune_filters(self) -> list[str]:
         """Filters to add to every prune, as key=value."""

@@ -1,4 +1,4 @@
-"""The messages of pull, load and import: JSON lines from the daemon, as text or as moving bars on a terminal."""
+"""The messages of pull, push, load and import: JSON lines from the daemon, as text or as moving bars on a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from wherry.client.jsonio import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 _BAR = 50
 
 
-def display(lines: Iterator[bytes], fd: int | None) -> None:
-    """Show the messages on ``fd`` (None: not at all). Raises ``CliError`` if one of them is an error."""
+def display(lines: Iterator[bytes], fd: int | None, *, beside: Callable[[dict[str, Any]], None] | None = None) -> None:
+    """Show the messages on ``fd`` (None: not at all). Raises ``CliError`` if one of them is an error.
+
+    What is meant for programs rather than people goes to ``beside``.
+    """
     screen = _Screen(fd, moving=fd is not None and is_terminal(fd))
     for line in lines:
         message = loads(line)
@@ -26,6 +29,8 @@ def display(lines: Iterator[bytes], fd: int | None) -> None:
             raise CliError(str(error.get("message", "")))
         if "aux" not in message:
             screen.show(message)
+        elif beside is not None and isinstance(message["aux"], dict):
+            beside(message["aux"])
 
 
 class _Screen:

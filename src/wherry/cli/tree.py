@@ -15,11 +15,11 @@ COMMON: Table = {
     "ps": ("List containers", "container.list:PS"),
     "build": ("Build an image from a Dockerfile", ""),
     "pull": ("Download an image from a registry", "image.pull:PULL"),
-    "push": ("Upload an image to a registry", ""),
+    "push": ("Upload an image to a registry", "image.push:PUSH"),
     "images": ("List images", "image.list:LS"),
-    "login": ("Authenticate to a registry", ""),
-    "logout": ("Log out from a registry", ""),
-    "search": ("Search Docker Hub for images", ""),
+    "login": ("Authenticate to a registry", "registry.login:LOGIN"),
+    "logout": ("Log out from a registry", "registry.logout:LOGOUT"),
+    "search": ("Search Docker Hub for images", "registry.search:SEARCH"),
     "version": ("Show the wherry version information", "system.version:VERSION"),
     "info": ("Display system-wide information", "system.info:INFO"),
 }
@@ -29,7 +29,7 @@ TOP: Table = {
         "Attach local standard input, output, and error streams to a running container",
         "container.attach:ATTACH",
     ),
-    "commit": ("Create a new image from a container's changes", ""),
+    "commit": ("Create a new image from a container's changes", "container.commit:COMMIT"),
     "cp": ("Copy files/folders between a container and the local filesystem", ""),
     "create": ("Create a new container", "container.create:CREATE"),
     "diff": ("Inspect changes to files or directories on a container's filesystem", ""),
@@ -120,9 +120,18 @@ _VOLUME: Table = {
     "update": ("Update a volume (cluster volumes only)", ""),
 }
 
+_MANIFEST: Table = {
+    "annotate": ("Add additional information to a local image manifest", "manifest.annotate:ANNOTATE"),
+    "create": ("Create a local manifest list for annotating and pushing to a registry", "manifest.create:CREATE"),
+    "inspect": ("Display an image manifest, or manifest list", "manifest.inspect:INSPECT"),
+    "push": ("Push a manifest list to a repository", "manifest.push:PUSH"),
+    "rm": ("Delete one or more manifest lists from local storage", "manifest.remove:REMOVE"),
+}
+
 _SYSTEM: Table = {
     "df": ("Show wherry disk usage", "system.df:DF"),
     "events": TOP["events"],
+    "fsck": ("Check state, disk and kernel against each other, and repair what differs", "system.fsck:FSCK"),
     "info": COMMON["info"],
     "prune": ("Remove unused data", "system.prune:PRUNE"),
 }
@@ -133,7 +142,7 @@ GROUPS: dict[str, tuple[str, Table]] = {
     "container": ("Manage containers", _CONTAINER),
     "context": ("Manage contexts", {}),
     "image": ("Manage images", _IMAGE),
-    "manifest": ("Manage Docker image manifests and manifest lists", {}),
+    "manifest": ("Manage Docker image manifests and manifest lists", _MANIFEST),
     "network": ("Manage networks", _NETWORK),
     "plugin": ("Manage plugins", {}),
     "system": ("Manage wherry", _SYSTEM),

@@ -73,38 +73,70 @@ class Client:
         return {}
 
     def request(
-        self, method: str, path: str, query: Query | None = None, body: object = None, *, kind: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: object = None,
+        *,
+        kind: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send a request, raise ``ApiError`` if the daemon refuses, and leave the body to be read."""
-        return self._checked(self._send(method, self._target(path, query), body, {"Content-Type": kind}))
+        sent = {"Content-Type": kind, **(headers or {})}
+        return self._checked(self._send(method, self._target(path, query), body, sent))
 
-    def json_object(self, method: str, path: str, query: Query | None = None, body: object = None) -> dict[str, Any]:
+    def json_object(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Send a request whose answer is a JSON object. Raises ``ProtocolError`` if it is anything else."""
-        answer = self._json(method, path, query, body)
+        answer = self._json(method, path, query, body, headers)
         if not isinstance(answer, dict):
             raise ProtocolError(f"the daemon's answer to {method} {path} is not a JSON object")
         return answer
 
     def json_list(
-        self, method: str, path: str, query: Query | None = None, body: object = None
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """Send a request whose answer is a JSON list of objects. Raises ``ProtocolError`` if it is anything else."""
-        answer = self._json(method, path, query, body)
+        answer = self._json(method, path, query, body, headers)
         if answer is None:
             return []
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
             raise ProtocolError(f"the daemon's answer to {method} {path} is not a list of JSON objects")
         return answer
 
-    def _json(self, method: str, path: str, query: Query | None, body: object) -> Any:
+    def _json(
+        self, method: str, path: str, query: Query | None, body: object, headers: Mapping[str, str] | None
+    ) -> Any:
         try:
-            return loads(self.raw(method, path, query, body))
+            return loads(self.raw(method, path, query, body, headers=headers))
         except ValueError as error:
             raise ProtocolError(f"the daemon's answer to {method} {path} is not JSON: {error}") from error
 
-    def raw(self, method: str, path: str, query: Query | None = None, body: object = None) -> bytes:
+    def raw(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """Send a request and return its answer's bytes."""
-        response = self.request(method, path, query, body)
+        response = self.request(method, path, query, body, headers=headers)
         return self._whole(response)
 
     def call(self, method: str, path: str, query: Query | None = None, body: object = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wherry.client.errors import ClientError
 from wherry.client.query import quote
+from wherry.client.registry_auth import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from wherry.client.client import Client, Query
     from wherry.client.http import File, Response
+    from wherry.client.registry_auth import RegistryAuth
 
 _IN_PATH = b"/:@$&+,;="
 
@@ -48,9 +50,24 @@ def save(client: Client, names: Sequence[str], query: Mapping[str, str]) -> Resp
     return client.request("GET", "/images/get", {"names": names, **query})
 
 
+def pull(client: Client, query: Query, auth: RegistryAuth) -> Response:
+    """Fetch ``fromImage`` from its registry; the answer tells the progress."""
+    return client.request("POST", "/images/create", query, headers=header(auth))
+
+
+def push(client: Client, name: str, query: Query, auth: RegistryAuth) -> Response:
+    """Send it to the registry that its name begins with; the answer tells the progress."""
+    return client.request("POST", path_of(name, "/push"), query, headers=header(auth))
+
+
 def create(client: Client, query: Query, body: File | None = None) -> Response:
-    """Pull (``fromImage``) or import (``fromSrc``); the answer tells the progress."""
+    """Import ``fromSrc``; the answer tells the progress."""
     return client.request("POST", "/images/create", query, body, kind="text/plain")
+
+
+def commit(client: Client, query: Query) -> str:
+    """Make an image of a container's changes; returns its id."""
+    return str(client.json_object("POST", "/commit", query).get("Id", ""))
 
 
 def tag(client: Client, name: str, repository: str, label: str) -> None:

@@ -30,6 +30,16 @@ def disk_usage(client: Client) -> dict[str, Any]:
     return client.json_object("GET", "/system/df")
 
 
+def explained(client: Client) -> dict[str, Any]:
+    """What each byte of the daemon's data is for (beyond Docker)."""
+    return client.json_object("GET", "/wherry/df")
+
+
+def fsck(client: Client, query: Query) -> Response:
+    """Compare state, disk and kernel; the answer tells what differs, one JSON document per line."""
+    return client.request("POST", "/wherry/fsck", query)
+
+
 def prune(client: Client, nouns: str, query: Query) -> dict[str, Any]:
     """Remove what nobody uses: ``nouns`` is containers, images, networks, volumes or build."""
     return client.json_object("POST", f"/{nouns}/prune", query)

@@ -71,7 +71,9 @@ def test_the_root_lists_what_is_built():
     shown = texts.root()
     assert "  run         Create and run a new container from an image\n" in shown
     assert "  network     Manage networks\n" in shown
-    assert "  push " not in shown
+    assert "  push        Upload an image to a registry\n" in shown
+    assert "  manifest    Manage Docker image manifests and manifest lists\n" in shown
+    assert "  build " not in shown
     assert "  swarm " not in shown
 
 

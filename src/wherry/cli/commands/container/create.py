@@ -73,7 +73,7 @@ def _create(app: App, options: Parsed, body: dict[str, Any]) -> Any:
             if not image.startswith("sha256:"):
                 raise
     _fit_version(app, options, body)
-    platform = options["platform"]
+    platform = _platform(options["platform"])
     if options["pull"] == "always":
         _pull(app, options, image)
     try:
@@ -85,6 +85,18 @@ def _create(app: App, options: Parsed, body: dict[str, Any]) -> Any:
         app.complain(f"Unable to find image '{named.familiar_name}{named.suffix()}' locally")
     _pull(app, options, image)
     return container.create(app.client, body, name=options["name"], platform=platform)
+
+
+def _platform(text: str) -> str:
+    """The platform by its own name. Raises ``ValueError``."""
+    if not text:
+        return ""
+    from wherry.cli import platforms
+
+    try:
+        return platforms.shown(platforms.parse(text))
+    except ValueError as error:
+        raise ValueError(f"error parsing specified platform: {error}") from error
 
 
 def _fit_version(app: App, options: Parsed, body: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ import stat
 from wherry.cli.app import is_terminal, write
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
+from wherry.cli.platforms import as_json
 from wherry.cli.progress import display
 from wherry.client import image
 from wherry.client.http import File
-from wherry.client.jsonio import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,21 +37,13 @@ def _file(fd: int) -> File:
     return File(fd, found.st_size - os.lseek(fd, 0, os.SEEK_CUR) if stat.S_ISREG(found.st_mode) else None)
 
 
-def platform_json(text: str) -> str:
-    """os[/arch[/variant]] as the API wants it. Raises ``CliError``."""
-    parts = text.split("/")
-    if not all(parts) or len(parts) > 3:
-        raise CliError(f'invalid platform: "{text}": must be os[/arch[/variant]]: invalid argument')
-    return dumps(dict(zip(("os", "architecture", "variant"), parts, strict=False)))
-
-
 def _load(app: App, options: Parsed) -> int:
     path = options["input"]
     if not path and is_terminal(STDIN):
         raise CliError("requested load from stdin, but stdin is empty")
     query = {}
     if options["platform"]:
-        query["platform"] = platform_json(options["platform"])
+        query["platform"] = as_json(options["platform"])
     if options["quiet"] or not is_terminal(STDOUT):
         query["quiet"] = "1"
     response = image.load(app.client, _open(path) if path else _file(STDIN), query)
@@ -64,7 +56,7 @@ def _load(app: App, options: Parsed) -> int:
 
 
 def _save(app: App, options: Parsed) -> int:
-    query = {"platform": platform_json(options["platform"])} if options["platform"] else {}
+    query = {"platform": as_json(options["platform"])} if options["platform"] else {}
     path = options["output"]
     if not path:
         if is_terminal(STDOUT):

@@ -75,9 +75,9 @@ _STEPS = Kind(
 def _run(app: App, options: Parsed) -> int:
     query = {}
     if options["platform"]:
-        from wherry.cli.commands.image.archive import platform_json
+        from wherry.cli.platforms import as_json
 
-        query["platform"] = platform_json(options["platform"])
+        query["platform"] = as_json(options["platform"])
     found = image.history(app.client, options.args[0], query)
     steps = [_Step(one, human=options["human"], trunc=not options["no-trunc"]) for one in found]
     columns = ("ID",) if options["quiet"] else _COLUMNS if options["human"] else _PLAIN_COLUMNS

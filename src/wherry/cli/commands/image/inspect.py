@@ -20,9 +20,9 @@ If the image or the server is not multi-platform capable, the command will error
 def _run(app: App, options: Parsed) -> int:
     query = {}
     if options["platform"]:
-        from wherry.cli.commands.image.archive import platform_json
+        from wherry.cli.platforms import as_json
 
-        query["platform"] = platform_json(options["platform"])
+        query["platform"] = as_json(options["platform"], "")
     return inspect(app, options.args, options["format"], lambda name: image.inspect(app.client, name, query))
 
 

@@ -24,14 +24,20 @@ virtual_size: {{.Size}}
 
 
 def _run(app: App, options: Parsed) -> int:
-    if options["tree"]:
-        raise CliError("--tree is not built yet")
     quiet, digests = options["quiet"], options["digests"]
+    if options["tree"]:
+        _check_tree(options)
     filters = options["filter"]
     wanted = options.args[0] if options.args else ""
     if wanted:
         filters = {**filters, "reference": {**filters.get("reference", {}), wanted: True}}
     query = {"all": "1"} if options["all"] else {}
+    if options["tree"]:
+        from wherry.cli.commands.image.treeview import print_tree
+
+        wanted_all = {**query, **filters_query(filters), "manifests": "1"}
+        print_tree(app, image.listing(app.client, wanted_all), every=options["all"])
+        return 0
     found = image.listing(app.client, query | filters_query(filters))
     template = options["format"] or ("" if quiet else app.config.text("imagesFormat"))
     if template == "raw":
@@ -46,6 +52,13 @@ def _run(app: App, options: Parsed) -> int:
     if wanted and not found and app.path.endswith(" images"):
         _hint(app, wanted)
     return 0
+
+
+def _check_tree(options: Parsed) -> None:
+    """Raise docker's words for what a tree cannot show."""
+    for given, name in (("quiet", "quiet"), ("no-trunc", "no-trunc"), ("digests", "show-digest"), ("format", "format")):
+        if options[given]:
+            raise CliError(f"--{name} is not yet supported with --tree")
 
 
 def _hint(app: App, wanted: str) -> None:

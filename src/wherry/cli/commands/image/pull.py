@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wherry.cli import reference
+from wherry.cli.credentials import credentials
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
 from wherry.cli.progress import display
@@ -24,7 +25,7 @@ def _request(app: App, named: reference.Reference, *, platform: str, fd: int | N
         query["platform"] = platform.lower()
     if not every:
         query["tag"] = named.digest or named.tag
-    display(image.create(app.client, query).lines(), fd)
+    display(image.pull(app.client, query, credentials(app, named.domain)).lines(), fd)
 
 
 def pull_image(app: App, name: str, *, platform: str, quiet: bool) -> None:
@@ -38,6 +39,8 @@ def _run(app: App, options: Parsed) -> int:
         named = reference.parse(options.args[0])
     except ValueError as error:
         raise CliError(str(error)) from error
+    if not options["disable-content-trust"]:
+        raise CliError("--disable-content-trust=false is not built yet: wherry knows no signatures of content trust")
     every, quiet = options["all-tags"], options["quiet"]
     if every and (named.tag or named.digest):
         raise CliError("tag can't be used with --all-tags/-a")

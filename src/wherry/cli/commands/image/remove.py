@@ -20,9 +20,9 @@ def _run(app: App, options: Parsed) -> int:
     if options["no-prune"]:
         query["noprune"] = "1"
     if options["platform"]:
-        from wherry.cli.commands.image.archive import platform_json
+        from wherry.cli.platforms import as_json
 
-        query["platforms"] = [platform_json(one) for one in options["platform"]]
+        query["platforms"] = [as_json(one, "") for one in options["platform"]]
     errors = []
     fatal = False
     for name in options.args:

@@ -6,6 +6,7 @@ import time
 
 from wherry.cli.commands.container.rows import CONTAINERS, Summary
 from wherry.cli.commands.image.rows import IMAGES, Listed, is_dangling
+from wherry.cli.commands.system.df_explained import show_explained
 from wherry.cli.commands.volume import VOLUMES
 from wherry.cli.errors import CliError
 from wherry.cli.format.rows import Kind, Row, show
@@ -94,6 +95,7 @@ def show_verbose(app: App, usage: dict[str, Any], template: str) -> int:
     show(app, VOLUMES, volumes, "", ("Name", "Links", "Size"))
     app.out(f"\nBuild cache usage: {human_size(size)}\n\n")
     show(app, _BUILDS, builds, "", _BUILD_COLUMNS)
+    show_explained(app)
     return 0
 
 

@@ -1,0 +1,1 @@
+"""``wherry login``, ``logout``, ``search``: registries and who the user is there."""
