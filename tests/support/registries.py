@@ -42,7 +42,7 @@ Descriptor = dict[str, Any]
 
 
 def registry_program(kind: str = "") -> list[str] | None:
-    """The command that serves, without its configuration file; ``kind`` is ``wherry`` or ``docker``, by default either."""
+    """The command that serves, without its configuration; ``kind`` is ``wherry`` or ``docker``, empty either."""
     ours = Path(sys.executable).with_name("wherry-registry")
     wanted = kind or os.environ.get("WHERRY_TEST_REGISTRY", "")
     if ours.exists() and wanted != "docker":

@@ -6,12 +6,15 @@ import contextlib
 import ctypes
 import os
 import secrets
+import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from wherry.content.ingest import Staged
+from wherry.content.partials import SUFFIX, kept, partial_path
 from wherry.lib.atomic import sync_directory
 from wherry.lib.errors import Internal, NotFound
 from wherry.oci.digest import Digest, digest_of, encoded, is_digest
@@ -39,14 +42,21 @@ class ContentStore:
         self._blobs = root / "blobs" / "sha256"
         self._ingest = root / "ingest"
         self._root = root
+        self._staged: weakref.WeakSet[Staged] = weakref.WeakSet()
+        self._staging = threading.Lock()
 
     def recover(self, recorded: Mapping[Digest, int]) -> list[Damage]:
-        """Make the directories, remove what is not ``recorded`` (digest to size), and say what is damaged."""
+        """Make the directories, remove what is not ``recorded`` (digest to size), and say what is damaged.
+
+        The beginnings of downloads are kept for a while, see ``partials``.
+        """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for directory in (self._blobs, self._ingest):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partials = kept(self._ingest)
         for leftover in self._ingest.iterdir():
-            leftover.unlink()
+            if leftover not in partials:
+                leftover.unlink()
         for name in os.listdir(self._blobs):
             if f"sha256:{name}" not in recorded:
                 os.unlink(self._blobs / name)
@@ -55,7 +65,36 @@ class ContentStore:
 
     def stage(self) -> Staged:
         """A new blob to write."""
-        return Staged(str(self._ingest / secrets.token_hex(8)))
+        with self._staging:
+            return self._begin(str(self._ingest / secrets.token_hex(8)))
+
+    def resume(self, digest: Digest) -> Staged:
+        """The blob ``digest`` to download: what a daemon before this one had of it is there, see ``Staged.rehash``.
+
+        While another download of it is under way, a new file.
+        """
+        path = str(partial_path(self._ingest, digest))
+        with self._staging:
+            if any(blob.path == path for blob in self._staged):
+                return self._begin(str(self._ingest / secrets.token_hex(8)))
+            return self._begin(path, resume=True)
+
+    def _begin(self, path: str, *, resume: bool = False) -> Staged:
+        blob = Staged(path, resume=resume)
+        self._staged.add(blob)
+        return blob
+
+    def _under_way(self) -> set[str]:
+        with self._staging:
+            return {blob.path for blob in self._staged}
+
+    def expire(self) -> None:
+        """Delete what has become too old of the beginnings of downloads."""
+        wanted = self._under_way()
+        partials = kept(self._ingest)
+        for path in self._ingest.iterdir():
+            if path.suffix == SUFFIX and path not in partials and str(path) not in wanted:
+                path.unlink(missing_ok=True)
 
     def put(self, data: bytes) -> Staged:
         """A new blob of ``data``, staged."""
@@ -114,6 +153,23 @@ class ContentStore:
     def intact(self, digest: Digest, size: int) -> bool:
         """Whether the blob is there with this size."""
         return self._size(digest) == size
+
+    @property
+    def directory(self) -> Path:
+        """Where the blobs in place are."""
+        return self._blobs
+
+    def stored(self) -> dict[str, int]:
+        """The files that are in place: name to size."""
+        with os.scandir(self._blobs) as entries:
+            return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
+
+    def strays(self) -> list[Path]:
+        """Files on the way in that nobody writes or waits to publish, nor is kept to be continued."""
+        found = list(self._ingest.iterdir())
+        wanted = self._under_way()
+        partials = kept(self._ingest)
+        return [path for path in found if str(path) not in wanted and path not in partials]
 
     def remove(self, digests: Iterable[Digest]) -> None:
         """Delete blobs whose records are gone; missing ones are gone already."""

@@ -25,8 +25,8 @@ from wherry.wire.container import Ulimit
 
 DEFAULT_NAME = "wherry"
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-STORAGE_DRIVERS = ("overlay", "overlay2")
-"""``overlay2`` is accepted as dockerd's name for the same thing."""
+STORAGE_DRIVERS = ("", "overlay", "overlay2", "native", "vfs", "fuse-overlayfs")
+"""``overlay2`` and ``vfs`` are dockerd's names for the first of each pair; empty is whatever works."""
 
 _SHAPES = {"bool": bool, "int": int, "str": str, "Path": str, "list": list, "dict": dict}
 _FILE_KEYS = {
@@ -61,6 +61,8 @@ _FILE_KEYS = {
     "no-new-privileges": "no_new_privileges",
     "selinux-enabled": "selinux_enabled",
     "init": "init",
+    "disk-budget": "disk_budget",
+    "disk-keep-images": "disk_keep_images",
 }
 
 
@@ -78,7 +80,7 @@ class Config:
     log_level: str = "info"
     bip: str = ""
     mtu: int = 1500
-    storage_driver: str = "overlay"
+    storage_driver: str = ""
     exec_opts: tuple[str, ...] = ()
     default_runtime: str = OWN
     runtimes: dict[str, Known] = field(default_factory=dict)
@@ -103,6 +105,10 @@ class Config:
     no_new_privileges: bool = False
     selinux_enabled: bool = False
     init: bool = False
+    disk_budget: int = 0
+    """Bytes that images and logs may take together; 0 is no cap."""
+    disk_keep_images: int = 1
+    """So many images of each repository the budget does not evict."""
     rootless: str = ""
     """The runtime directory of ``wherryd-rootless``, which started us; empty for the machine's own daemon."""
 
@@ -124,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("-l", "--log-level", choices=LOG_LEVELS, help="set the logging level (default info)")
     flags.add_argument("--bip", help="address and prefix of the default bridge, such as 172.20.0.1/16")
     flags.add_argument("--mtu", type=int, help="MTU of the default bridge (default 1500)")
-    flags.add_argument("-s", "--storage-driver", help="storage driver to use (default overlay)")
+    flags.add_argument("-s", "--storage-driver", help="storage driver to use (default: overlay where it works)")
     flags.add_argument("--exec-opt", dest="exec_opts", action="append", help="runtime execution options")
     flags.add_argument("--add-runtime", dest="runtimes", action="append", help="register an additional OCI runtime")
     flags.add_argument("--default-runtime", help="default OCI runtime for containers (default wherry)")
@@ -136,6 +142,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--log-driver", help="default driver for container logs (default json-file)")
     flags.add_argument("--log-opt", dest="log_opts", action="append", help="default log driver options")
     _add_container_defaults(flags)
+    flags.add_argument("--disk-budget", help="what images and logs may take, such as 20GB (default no cap)")
+    flags.add_argument("--disk-keep-images", type=int, help="images per repository that the budget keeps (default 1)")
     flags.add_argument("--rootless", help=argparse.SUPPRESS)
     flags.add_argument("-v", "--version", action="version", version=f"wherry version {__version__}")
     return flags
@@ -199,6 +207,8 @@ def _complete(given: dict[str, Any]) -> Config:
     """Types and defaults: those that depend on another setting come last."""
     if "default_shm_size" in given:
         given["default_shm_size"] = size(given["default_shm_size"])
+    if "disk_budget" in given:
+        given["disk_budget"] = size(given["disk_budget"])
     if "default_ulimits" in given:
         given["default_ulimits"] = list(ulimits(given["default_ulimits"]))
     kinds = {setting.name: setting.type for setting in fields(Config)}
@@ -230,6 +240,11 @@ def _pair(option: str) -> tuple[str, str]:
     return key, value
 
 
+def _check_disk(config: Config) -> None:
+    if config.disk_keep_images < 0:
+        raise InvalidArgument(f"invalid disk-keep-images: {config.disk_keep_images}")
+
+
 def _check(config: Config) -> Config:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,12}", config.name):
         raise InvalidArgument(f"invalid daemon name {config.name!r}: expected [a-z][a-z0-9-]*, at most 13 characters")
@@ -253,6 +268,7 @@ def _check(config: Config) -> Config:
         raise InvalidArgument(
             f'default cgroup namespace mode ({config.default_cgroupns_mode}) is invalid; use "host" or "private"'
         )
+    _check_disk(config)
     if config.log_level not in LOG_LEVELS:
         raise InvalidArgument(f"invalid logging level: {config.log_level}")
     return config

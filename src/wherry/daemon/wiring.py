@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import socket
 from contextlib import AsyncExitStack
+from functools import partial
 from ipaddress import IPv4Interface
 from pathlib import Path
 
 import wherry
 from wherry.api.routes import build as build_routes
 from wherry.api.routes import container as container_routes
+from wherry.api.routes import container_changes as container_changes_routes
 from wherry.api.routes import event as event_routes
 from wherry.api.routes import exec as exec_routes
+from wherry.api.routes import extension as extension_routes
 from wherry.api.routes import image as image_routes
 from wherry.api.routes import network as network_routes
 from wherry.api.routes import ping as ping_routes
@@ -38,6 +41,11 @@ from wherry.engine.images import Images
 from wherry.engine.networks import Networks
 from wherry.engine.system import Settings as SystemSettings
 from wherry.engine.system import System, engine_id
+from wherry.engine.system.budget import Budget, Policy
+from wherry.engine.system.evicting import ContainerLogs, EvictableImages, image_of
+from wherry.engine.system.explain import Explained
+from wherry.engine.system.fsck import make_fsck
+from wherry.engine.system.uses import Uses
 from wherry.engine.volumes import Volumes
 from wherry.linux.cgroups.absent import usable_cgroups
 from wherry.linux.seccomp_docker import ProfileCache
@@ -90,7 +98,7 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
     events = Events(database)
     await events.start()
     stack.push_async_callback(events.close)
-    store = ImageStore(config.data_root, database)
+    store = ImageStore(config.data_root, database, config.storage_driver)
     store.recover()
     stack.push_async_callback(store.close)
     volumes = Volumes(database, config.data_root / "volumes", events, maps.root)
@@ -130,6 +138,15 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
     await containers.restore()
     await execs.restore()
     stack.push_async_callback(containers.close)
+    uses = Uses(database, partial(image_of, context))
+    stack.push_async_callback(uses.close)
+    events.observe(uses.observe)
+    uses.start()
+    policy = Policy(limit=config.disk_budget, keep=config.disk_keep_images)
+    budget = Budget(policy, EvictableImages(store, images, context), ContainerLogs(context), uses)
+    stack.push_async_callback(budget.close)
+    events.observe(budget.observe)
+    budget.start()
     system = System(
         _system_settings(config, context),
         facts=context.host,
@@ -140,12 +157,16 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
     )
     return [
         *container_routes.routes(containers),
+        *container_changes_routes.routes(containers),
         *exec_routes.routes(execs),
         *image_routes.routes(images),
         *network_routes.routes(Networks(controller, NetworkDirectory(context), events)),
         *volume_routes.routes(volumes),
         *event_routes.routes(events),
         *system_routes.routes(system),
+        *extension_routes.routes(
+            make_fsck(store, context, volumes, config.data_root), Explained(config.data_root, store, budget, uses)
+        ),
         *ping_routes.routes(system),
         *build_routes.routes(),
         *plugin_routes.routes(),
@@ -217,6 +238,7 @@ def _system_settings(config: Config, context: Context) -> SystemSettings:
         debug=config.debug,
         labels=config.labels,
         logging_driver=config.log_driver,
+        storage_driver=context.snapshots.driver,
         default_runtime=settings.runtimes.default,
         runtimes=settings.runtimes.shown(),
         apparmor=host.apparmor,

@@ -24,20 +24,14 @@ from wherry.diff.tar import (
     FIFO,
     LINK,
     REGULAR,
+    SIZE_MAX,
     SYMLINK,
     Entry,
     TarReader,
 )
-from wherry.diff.whiteouts import (
-    META_PREFIX,
-    OPAQUE,
-    PREFIX,
-    RESERVED_XATTRS,
-    is_whiteout,
-    make_opaque,
-    make_whiteout,
-)
+from wherry.diff.whiteouts import META_PREFIX, OPAQUE, PREFIX
 from wherry.linux.namespaces import IN_USER_NAMESPACE
+from wherry.linux.overlay_form import RESERVED_XATTRS, is_whiteout, make_opaque, make_whiteout
 from wherry.linux.trees import remove_at, usage
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -45,6 +39,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL = {CHARACTER: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _VERBS = {LINK: "link", SYMLINK: "symlink", DIRECTORY: "mkdir", REGULAR: "open"}
 ID_MAX = (1 << 32) - 2
+ENTRIES_MAX = 5_000_000
+"""Members of one layer; the largest images known have some hundred thousand files in all."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -84,7 +80,7 @@ def apply_layer(
 
 def clean_name(name: bytes) -> bytes:
     """``name`` relative to the root, without empty, ``.`` and ``..`` components; empty for the root itself."""
-    if b"//" not in name and b"." not in name and not name.startswith(b"/"):
+    if b"/." not in name and b"//" not in name and not name.startswith((b"/", b".")):
         return name.rstrip(b"/")
     parts: list[bytes] = []
     for part in name.split(b"/"):
@@ -116,6 +112,10 @@ class _Layer:
         path = clean_name(entry.name)
         parent, _, name = path.rpartition(b"/")
         self.entries += 1
+        if self.entries > ENTRIES_MAX or self.size > SIZE_MAX:
+            raise BadArchive(
+                "layer is too large: " + ("too many files" if self.entries > ENTRIES_MAX else "too many bytes")
+            )
         if self._stale:
             self._directories.forget()
             self._stale = False
@@ -162,15 +162,20 @@ class _Layer:
             raise BadArchive(f"unhandled tar header type {entry.kind[0]}")
 
     def _regular(self, reader: TarReader, entry: Entry, above: int, name: bytes) -> None:
+        mode = entry.mode & 0o777
         try:
-            fd = os.open(name, _NEW, 0o600, dir_fd=above)
+            fd = os.open(name, _NEW, mode, dir_fd=above)
         except FileExistsError:
             self._replace(above, name)
-            fd = os.open(name, _NEW, 0o600, dir_fd=above)
+            fd = os.open(name, _NEW, mode, dir_fd=above)
         try:
             self._fill(fd, reader, entry)
-            os.fchown(fd, entry.uid, entry.gid)
-            os.fchmod(fd, entry.mode)  # after chown, which clears setuid
+            # One look instead of two changes, each of which has the file system write to its journal.
+            made = os.fstat(fd)
+            if made.st_uid != entry.uid or made.st_gid != entry.gid:
+                os.fchown(fd, entry.uid, entry.gid)
+            if made.st_mode != stat.S_IFREG | entry.mode:
+                os.fchmod(fd, entry.mode)  # after chown, which clears setuid
             if entry.xattrs:
                 _set_xattrs(fd, entry.xattrs)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -181,6 +186,10 @@ class _Layer:
     @staticmethod
     def _fill(fd: int, reader: TarReader, entry: Entry) -> None:
         if entry.segments is None:
+            small = reader.small()
+            if small is not None:
+                _write(fd, memoryview(small))
+                return
             for part in reader.data():
                 _write(fd, part)
             return

@@ -2,7 +2,9 @@
 
 gzip by isal, zstd by zstandard, bzip2 and xz by Python.
 
-Output comes in bounded pieces whatever the ratio, and a zstd window is bounded too, so a bomb costs disk, not memory.
+Output comes in bounded pieces whatever the ratio, and a zstd window is bounded too, so a bomb costs no memory. Nor much
+disk: past ``FREE_BYTES`` a stream that unpacks to more than ``RATIO_MAX`` times its own size is refused. Programs and
+texts pack to a third or a twentieth; only a stream of little else than zeros passes two hundred.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from wherry.diff.errors import BadArchive, Truncated
 CHUNK = 1024 * 1024
 WINDOW_MAX = 128 * 1024 * 1024
 MEMORY_MAX = 256 * 1024 * 1024
+FREE_BYTES = 4 * 1024 * 1024 * 1024
+"""Bytes that any stream may unpack to, however small it is."""
+RATIO_MAX = 200
 
 GZIP, ZSTD, BZIP2, XZ, PLAIN = "gzip", "zstd", "bzip2", "xz", ""
 _MAGIC = ((b"\x1f\x8b\x08", GZIP), (b"\x28\xb5\x2f\xfd", ZSTD), (b"BZh", BZIP2), (b"\xfd7zXZ\0", XZ))
@@ -48,18 +53,24 @@ class Unpacked:
     """A packed or plain stream, unpacked. ``compression`` says how it was."""
 
     def __init__(self, raw: Readable) -> None:
-        buffered: io.BufferedReader[Any] = io.BufferedReader(_Raw(raw), CHUNK)
+        self._raw = _Raw(raw)
+        self._unpacked = 0
+        buffered: io.BufferedReader[Any] = io.BufferedReader(self._raw, CHUNK)
         self.compression = detect(buffered.peek(MAGIC_SIZE)[:MAGIC_SIZE])
         self._stream = _open(self.compression, buffered)
 
     def read(self, size: int = CHUNK, /) -> bytes:
         """At most ``size`` bytes, empty at the end. Raises BadArchive, Truncated, and what the raw stream raises."""
         try:
-            return self._stream.read(size)
+            data = self._stream.read(size)
         except EOFError:
             raise Truncated from None
         except _FAULTS as error:
             raise BadArchive(f"{self.compression}: {error}") from None
+        self._unpacked += len(data)
+        if self._unpacked > FREE_BYTES and self._unpacked > RATIO_MAX * self._raw.taken:
+            raise BadArchive(f"{self.compression}: unpacks to more than {RATIO_MAX} times its size")
+        return data
 
 
 def _open(compression: str, raw: io.BufferedReader[Any]) -> Readable:
@@ -80,6 +91,8 @@ class _Raw(io.RawIOBase):
 
     def __init__(self, source: Readable) -> None:
         self._source = source
+        self.taken = 0
+        """Bytes so far."""
 
     def readable(self) -> bool:
         return True
@@ -88,6 +101,7 @@ class _Raw(io.RawIOBase):
         view = memoryview(target)  # type: ignore[arg-type]  # a writable buffer, by the protocol of RawIOBase
         data = self._source.read(len(view))
         view[: len(data)] = data
+        self.taken += len(data)
         return len(data)
 
 

@@ -19,13 +19,20 @@ class Source:
         self._at = 0
         self.position = 0
 
+    def held(self, count: int) -> bytes | None:
+        """The next ``count`` bytes if they have been read already, else None and nothing is consumed."""
+        end = self._at + count
+        if end > len(self._buffer):
+            return None
+        piece = self._buffer[self._at : end]
+        self._at = end
+        self.position += count
+        return piece
+
     def exactly(self, count: int) -> bytes:
         """The next ``count`` bytes. Raises Truncated when there are fewer."""
-        end = self._at + count
-        if end <= len(self._buffer):
-            piece = self._buffer[self._at : end]
-            self._at = end
-            self.position += count
+        piece = self.held(count)
+        if piece is not None:
             return piece
         piece = b"".join(bytes(part) for part in self._parts(count))
         if len(piece) < count:
@@ -34,6 +41,9 @@ class Source:
 
     def at_most(self, count: int) -> bytes:
         """The next ``count`` bytes, or fewer at the end of the stream."""
+        piece = self.held(count)
+        if piece is not None:
+            return piece
         return b"".join(bytes(part) for part in self._parts(count))
 
     def pieces(self, count: int) -> Iterator[memoryview]:

@@ -10,8 +10,9 @@ Python's tarfile is a fifth as fast and decodes names. Order of the fields: POSI
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
 
 import msgspec
 
@@ -73,6 +74,13 @@ class TarReader:
         self._left = 0
         return data
 
+    def small(self) -> bytes | None:
+        """All that is left of the current entry's data if it has been read already, else None: then use ``data``."""
+        piece = self.source.held(self._left)
+        if piece is not None:
+            self._left = 0
+        return piece
+
     def data(self, count: int | None = None) -> Iterator[memoryview]:
         """The next ``count`` bytes of the current entry's data (all that is left), piece by piece. Raises Truncated."""
         want = self._left if count is None else count
@@ -109,9 +117,7 @@ class TarReader:
             self._left = 0
         if self._padding:
             # An archive may end inside the last padding; nothing is missing then.
-            if len(self.source.at_most(self._padding)) < self._padding:
-                self._padding = 0
-                return
+            self.source.at_most(self._padding)
             self._padding = 0
 
     def _header(self) -> bytes | None:
@@ -162,8 +168,34 @@ class TarReader:
             size, segments = pax_map(pax, self._sparse_block)
         if segments is not None:
             _check_segments(segments, size, self._left)
+        major, minor = 0, 0
+        if flag in (CHARACTER, BLOCK_DEVICE):
+            major, minor = _number(header[329:337]), _number(header[337:345])
+        uid, gid, mtime_ns = (
+            _number(header[108:116]),
+            _number(header[116:124]),
+            _number(header[136:148]) * 1_000_000_000,
+        )
+        xattrs: dict[bytes, bytes] = {}
+        if pax:
+            uid = _decimal(pax[b"uid"]) if b"uid" in pax else uid
+            gid = _decimal(pax[b"gid"]) if b"gid" in pax else gid
+            mtime_ns = _pax_time(pax[b"mtime"]) if b"mtime" in pax else mtime_ns
+            xattrs = {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
         return Entry(
-            name=name, kind=kind, link=link, size=size, stored=self._left, segments=segments, **_attributes(header, pax)
+            name=name,
+            kind=kind,
+            mode=_number(header[100:108]) & 0o7777,
+            uid=uid,
+            gid=gid,
+            size=size,
+            mtime_ns=mtime_ns,
+            link=link,
+            major=major,
+            minor=minor,
+            xattrs=xattrs,
+            segments=segments,
+            stored=self._left,
         )
 
     def _sparse_block(self, *, counted: bool) -> bytes:
@@ -186,27 +218,6 @@ def _check_segments(segments: Segments, size: int, stored: int) -> None:
         raise BadArchive
 
 
-def _attributes(header: bytes, pax: dict[bytes, bytes]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "mode": _number(header[100:108]) & 0o7777,
-        "uid": _number(header[108:116]),
-        "gid": _number(header[116:124]),
-        "mtime_ns": _number(header[136:148]) * 1_000_000_000,
-    }
-    if header[156:157] in (CHARACTER, BLOCK_DEVICE):
-        found["major"], found["minor"] = _number(header[329:337]), _number(header[337:345])
-    if pax:
-        for key in ("uid", "gid"):
-            if key.encode() in pax:
-                found[key] = _decimal(pax[key.encode()])
-        if b"mtime" in pax:
-            found["mtime_ns"] = _pax_time(pax[b"mtime"])
-        xattrs = {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
-        if xattrs:
-            found["xattrs"] = xattrs
-    return found
-
-
 def _names(header: bytes) -> tuple[bytes, bytes]:
     name, link = _c_string(header[0:100]), _c_string(header[157:257])
     # Only POSIX ustar has a prefix; GNU ("ustar  \0") keeps times and sparse maps there.
@@ -217,11 +228,15 @@ def _names(header: bytes) -> tuple[bytes, bytes]:
 
 def _check_sum(header: bytes) -> None:
     claimed = _number(header[148:156])
+    # Adler-32's low half is one more than the sum of the bytes, modulo 65521: ten times as fast as adding them up here.
+    if ((zlib.adler32(header) & 0xFFFF) - 1 - sum(header[148:156]) + 8 * 32 - claimed) % 65521 == 0:
+        return
     rest = header[:148] + b"        " + header[156:]
     if sum(rest) != claimed and sum(rest) - 256 * sum(byte > 127 for byte in rest) != claimed:
         raise BadArchive
 
 
+@lru_cache(maxsize=4096)
 def _number(field: bytes) -> int:
     """An octal number, or a base-256 one (GNU) when the first bit is set."""
     if field[0] & 0x80:

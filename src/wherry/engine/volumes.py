@@ -50,6 +50,7 @@ class Volumes:
         self._users: dict[str, dict[str, None]] = {}
         self._mounted: dict[str, set[str]] = {}
         self._leaving: set[str] = set()
+        self._purging: set[str] = set()
         self._changing = asyncio.Lock()
         self._pruning = False
 
@@ -117,7 +118,11 @@ class Volumes:
             with self._removal(name):
                 hidden = await self._take_away(record)
         self._events.emit("volume", "destroy", name, {"driver": record.driver})
-        await asyncio.to_thread(self._driver.purge, hidden)
+        self._purging.add(hidden.name)
+        try:
+            await asyncio.to_thread(self._driver.purge, hidden)
+        finally:
+            self._purging.discard(hidden.name)
 
     async def prune(self, filters: Filters | None = None) -> VolumesPruneReport:
         """Remove the volumes that nobody uses: anonymous ones, with the filter ``all=true`` named ones as well.
@@ -215,6 +220,30 @@ class Volumes:
                 usage = VolumeUsage(size=size, ref_count=len(self.users(record.name)))
                 volumes.append(msgspec.structs.replace(self._wire(record), usage_data=usage))
         return volumes
+
+    async def differences(self) -> tuple[set[str], set[str], set[str]]:
+        """For a check: volumes without a directory, directories without a volume, removed data not deleted yet."""
+        async with self._changing:
+            found, hidden = await asyncio.to_thread(self._driver.present)
+            known = {record.name for record in self._table.all()}
+        return known - found, found - known, hidden - self._purging
+
+    async def remake(self, name: str) -> None:
+        """Give a volume whose directory is gone an empty one. Raises OSError."""
+        async with self._changing:
+            await asyncio.to_thread(self._driver.create, name)
+
+    async def adopt(self, name: str) -> None:
+        """Know a volume again whose record was lost; one with nothing in it is removed. Raises Conflict for what is none."""
+        async with self._changing:
+            if self._table.get(name) is None:
+                await self._adopt(name)
+            if self._table.get(name) is None and await asyncio.to_thread(self._driver.is_there, name):
+                raise Conflict(f"{self.path(name)} is not there, so it is no volume of ours: move it away")
+
+    async def purge_removed(self, hidden: str) -> None:
+        """Delete the data of a removed volume, by the name that it has now."""
+        await asyncio.to_thread(self._driver.purge_named, hidden)
 
     async def _make(
         self, name: str, options: Mapping[str, str] | None, labels: Mapping[str, str] | None

@@ -10,6 +10,8 @@ from wherry.lib.errors import Internal, InvalidArgument
 from wherry.lib.filters import Filters
 
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_SHORT_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d))?)?(Z|[+-]\d\d:\d\d)?")
+"""A time whose seconds, minutes or hours are left out."""
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
@@ -43,10 +45,19 @@ def until_ns(filters: Filters) -> int | None:
     except ValueError:
         pass
     try:
-        return parse_timestamp(values[0])
+        return parse_timestamp(_whole(values[0]))
     except ValueError:
         # Docker answers 500 here.
         raise Internal(f'failed to parse value as time or duration: "{values[0]}"') from None
+
+
+def _whole(text: str) -> str:
+    """A time with what was left out of it at its end."""
+    short = _SHORT_TIME.fullmatch(text)
+    if short is None:
+        return text
+    date, hours, minutes, zone = short.groups()
+    return f"{date}T{hours or '00'}:{minutes or '00'}:00{zone or ''}"
 
 
 def labels_match(filters: Filters, labels: Mapping[str, str]) -> bool:

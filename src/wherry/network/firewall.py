@@ -227,6 +227,26 @@ class Firewall:
         """Write the whole table. Raises NftablesError."""
         self._nft.run(render(self._wanted))
 
+    def altered(self) -> bool:
+        """Whether the table in the kernel says something else than was written. Raises NftablesError.
+
+        The kernel is asked for both: what should be there is written once more, as a table that is dormant.
+        """
+        try:
+            there = self._nft.run(f"list table inet {self.table}")
+        except NftablesError:
+            return True
+        other = f"{self.table}-check"
+        text = render(Ruleset(table=other, bridges=self._wanted.bridges, ports=self._wanted.ports))
+        head = f"table inet {other} {{\n"
+        text = text.replace(head, f"{head}\tflags dormant\n", 1)
+        try:
+            self._nft.run(text)
+            should = self._nft.run(f"list table inet {other}")
+        finally:
+            self._nft.run(f"add table inet {other}\ndelete table inet {other}")
+        return _lines(there) != _lines(should)
+
     def remove(self) -> None:
         """Delete the table."""
         table = self.table
@@ -244,6 +264,23 @@ class Firewall:
             self._nft.run(change_ports(self.table, verb, ports))
         except NftablesError:
             self.heal()
+
+
+def _lines(table: str) -> list[list[str]]:
+    """What a table says, whatever it is called; elements come in the order of the kernel's hash, so in none."""
+    lines = [line.strip() for line in table.splitlines()[1:] if line.strip() not in ("", "flags dormant")]
+    return [sorted(part.strip(" {}") for part in line.split(",")) for line in _joined(lines)]
+
+
+def _joined(lines: Iterable[str]) -> list[str]:
+    """Lines that nft has broken after a comma, whole again."""
+    whole: list[str] = []
+    for line in lines:
+        if whole and whole[-1].endswith(","):
+            whole[-1] += line
+        else:
+            whole.append(line)
+    return whole
 
 
 _LOSSES = (

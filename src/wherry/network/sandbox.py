@@ -88,6 +88,13 @@ class Namespaces:
                 await self.drop(path)
         self._refill()
 
+    def unused(self, endpoints: Collection[EndpointRecord]) -> list[Path]:
+        """For a check: namespaces that neither ``endpoints`` nor the stock have. Blocking."""
+        known = {Path(one.sandbox.netns) for one in endpoints if one.sandbox.netns}
+        found = [path for path in self._directory.iterdir() if path.suffix == ""]
+        known |= {space.path for space in list(self._stock)}
+        return [path for path in found if path not in known]
+
     async def close(self) -> None:
         """Stop filling and drop the stock. One that is being made is waited for: cut short, it would stay mounted."""
         self._spare = 0

@@ -115,7 +115,7 @@ class ForeignStarter(Starter):
         _leave_host(place)
         layers = self._request["root"]
         user = init_userns.of_spec(linux) if layers["idmap"] else -1
-        root = init_layers.mount_overlay(layers, place, user_namespace=user)
+        root = init_layers.mount_root(layers, place, user_namespace=user)
         spec["root"]["path"] = place
         complete_process(spec["process"], self._request, root)
         make_directory(spec["process"]["cwd"], root, host_root(linux))

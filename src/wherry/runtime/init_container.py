@@ -133,7 +133,8 @@ class Container:
         if layers["upper"]:
             return init_layers.mount_overlay(layers, f"{self._plan.bundle}/rootfs", user_namespace=self._user)
         dependent = "slave" in self._linux.get("rootfsPropagation", "")
-        return init_layers.mount_directory(layers["lower"][0], private=not dependent)
+        user = self._user if layers.get("idmap") else -1
+        return init_layers.mount_directory(layers["lower"][0], private=not dependent, user_namespace=user)
 
     def _mapped_by(self, mappings: Mappings | None) -> int:
         """A user namespace for an idmapped mount, by its maps (uids and gids); None are the container's own."""

@@ -38,17 +38,39 @@ def mount_overlay(layers: dict[str, Any], target: str, *, user_namespace: int = 
         return os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def mount_directory(directory: str, *, private: bool) -> int:
+def mount_root(layers: dict[str, Any], target: str, *, user_namespace: int = -1) -> int:
+    """``mount_overlay``, or without an ``upper`` the one ``lower`` bound on ``target``. Raises StartError."""
+    if layers["upper"]:
+        return mount_overlay(layers, target, user_namespace=user_namespace)
+    with Step("error preparing rootfs: mount"):
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        _bind(layers["lower"][0], target, user_namespace if layers.get("idmap") else -1)
+        return os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def mount_directory(directory: str, *, private: bool, user_namespace: int = -1) -> int:
     """Make ``directory`` a mount of its own, on itself; a descriptor of it. Raises StartError.
 
-    ``private`` unless it is to go on receiving what is mounted below its place on the host.
+    ``private`` unless it is to go on receiving what is mounted below its place on the host. Its files show the ids that
+    ``user_namespace`` (a descriptor) maps them to.
     """
     with Step("error preparing rootfs: mount"):
-        mounts.mount(directory, directory, None, MS_BIND | MS_REC)
+        _bind(directory, directory, user_namespace)
         fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         if private:
             mounts.mount_setattr(fd, propagation=MS_PRIVATE)
         return fd
+
+
+def _bind(source: str, target: str, user_namespace: int) -> None:
+    if user_namespace < 0:
+        mounts.mount(source, target, None, MS_BIND | MS_REC)
+        return
+    tree, place = mounts.open_tree(source), os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.idmap(tree, user_namespace)
+    mounts.move_mount(tree, place)
+    os.close(tree)
+    os.close(place)
 
 
 def lift(root: int) -> int:

@@ -28,11 +28,16 @@ class SnapshotRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlay:
-    """An active snapshot as overlayfs takes it: absolute paths, top-most lower layer first, never without a lower."""
+    """An active snapshot as the runtime mounts it: absolute paths, top-most lower layer first, never without a lower.
+
+    Without ``upper`` the one ``lower`` is the whole root, writable, and nothing is to be merged.
+    """
 
     lower: tuple[str, ...]
     upper: str
     work: str
+    mapped: bool = False
+    """The files show the ids of the container's user namespace already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The snapshotter: prepare, commit, remove, and what a container mounts. Only overlayfs is driven.
+"""The snapshotter: prepare, commit, remove, and what a container mounts.
 
 ``prepare`` and ``remove`` are on the path of ``docker run`` and take one transaction each: directories are made ahead
 (``spares``), the files of what was removed go in a thread of this object's own, and what a crash leaves of either goes
@@ -8,18 +8,21 @@ at start-up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wherry.lib.errors import Internal, NotFound
 from wherry.linux.trees import remove_tree, usage
+from wherry.snapshots.drivers import Drivers, IdMaps, select
+from wherry.snapshots.drivers.fuse import FuseDriver
+from wherry.snapshots.drivers.overlay import OverlayDriver
 from wherry.snapshots.model import ACTIVE, COMMITTED, Also, NewLayer, Overlay, Records, SnapshotRow
-from wherry.snapshots.probe import probe_overlay
 from wherry.snapshots.skeleton import build_skeleton
 from wherry.snapshots.spares import Spares, make_directories
 
@@ -33,22 +36,25 @@ SKELETON = 0
 class Snapshots:
     """The snapshots of one daemon, below ``root`` (made 0700 by ``recover``)."""
 
-    driver = "overlay2"
-
-    def __init__(self, root: Path, records: Records) -> None:
+    def __init__(self, root: Path, records: Records, driver: str = "") -> None:
+        """``driver`` is what the daemon was told to use; empty is whatever works."""
         self._root = root
+        self._asked = driver
+        self._drivers = Drivers(OverlayDriver())
         self._records = records
         self._spares = Spares(root, 1)
+        self._passing: set[str] = set()
+        """Directories between a spare and a record, or between a record and their end."""
         self._removal = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-removal")
 
     def recover(self) -> None:
         """Bring directories and records together; call once, before anything else.
 
-        Raises OSError, and Unavailable where overlayfs does not work.
+        Raises OSError, and Unavailable where the storage driver does not work.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self._root, 0o700)
-        probe_overlay(self._root)
+        self._drivers = Drivers(select(self._asked, self._root))
         build_skeleton(self._root / str(SKELETON) / "fs")
         rows = self._records.rows()
         self._records.forget_now([row.key for row in rows if row.key.startswith(EXTRACT)])
@@ -56,6 +62,7 @@ class Snapshots:
         names = os.listdir(self._root)
         for entry in names:
             if not entry.isdecimal() or (int(entry) not in kept and int(entry) != SKELETON):
+                self._passing.add(entry)
                 self._removal.submit(self._delete, entry)
         for row in kept.values():
             if not os.path.isdir(self.directory(row.number)):
@@ -63,6 +70,7 @@ class Snapshots:
                     logger.error("snapshot %s (layer %s) is missing", row.number, row.key)
                 else:
                     make_directories(self._root, row.number)
+                    self._drivers.chosen.claim(self.directory(row.number))
         self._spares.close()
         self._spares = Spares(
             self._root, max([SKELETON, *kept, *(int(name) for name in names if name.isdecimal())]) + 1
@@ -82,16 +90,80 @@ class Snapshots:
         ``also`` is done in the same transaction. Raises NotFound for an unknown parent, Conflict for a known key,
         Internal when there is no space left.
         """
+        number = await self._begin(key, parent, also, container=True)
+        return self._overlay(number, parent)
+
+    async def _begin(self, key: str, parent: str | None, also: Also | None, *, container: bool) -> int:
+        """A new directory, filled by the driver for a container, and then its record."""
         try:
             number = await self._spares.take()
         except OSError as error:
             raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
+        self._passing.add(str(number))
         try:
+            if container:
+                await self._fill(number, parent)
             await self._records.insert(SnapshotRow(number=number, key=key, parent=parent, kind=ACTIVE), also)
         except BaseException:
             self._discard(number)
             raise
-        return self._overlay(number, parent)
+        self._passing.discard(str(number))
+        return number
+
+    async def _fill(self, number: int, parent: str | None) -> None:
+        try:
+            await self._drivers.chosen.fill(self.directory(number), self._lower(parent))
+        except OSError as error:
+            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
+
+    async def ready(self, key: str, maps: IdMaps | None = None) -> Overlay:
+        """``overlay``, there to be mounted by the runtime or, layer by layer, read; ``release`` it afterwards.
+
+        ``maps`` are the ids of the container's user namespace, if it has one. Raises NotFound, Unavailable, Internal.
+        """
+        row = self._row(key)
+        own, lower = self.directory(row.number), self._lower(row.parent)
+        driver = self._drivers.of(own)
+        try:
+            await driver.ready(own, lower, maps)
+        except OSError as error:
+            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
+        return driver.root(own, lower)
+
+    async def release(self, key: str) -> None:
+        """The container has ended, or the reader has enough. Unknown is released already."""
+        row = self._records.get(key)
+        if row is not None and row.kind == ACTIVE:
+            own = self.directory(row.number)
+            if isinstance(driver := self._drivers.of(own), FuseDriver):
+                await asyncio.to_thread(driver.release, own)
+
+    @contextlib.asynccontextmanager
+    async def changes(self, key: str) -> AsyncIterator[str]:
+        """A directory with what the active snapshot ``key`` changed, in overlayfs' form: for ``diff`` and ``commit``.
+
+        Raises NotFound, Internal.
+        """
+        row = self._row(key)
+        own = self.directory(row.number)
+        changes = self._drivers.of(own).changes(own, self._lower(row.parent))
+        try:
+            directory = await asyncio.to_thread(changes.__enter__)
+        except OSError as error:
+            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
+        try:
+            yield directory
+        finally:
+            await asyncio.to_thread(changes.__exit__, None, None, None)
+
+    @property
+    def driver(self) -> str:
+        """The storage driver that new containers get."""
+        return self._drivers.chosen.name
+
+    def driver_of(self, key: str) -> str:
+        """The storage driver of one container. Raises NotFound."""
+        return self._drivers.of(self.directory(self._row(key).number)).name
 
     def overlay(self, key: str) -> Overlay:
         """What to mount for the active snapshot ``key``. Raises NotFound."""
@@ -114,14 +186,15 @@ class Snapshots:
         row = self._row(key)
         if row.kind == COMMITTED:
             return row.size
-        return await asyncio.to_thread(usage, f"{self.directory(row.number)}/fs")
+        async with self.changes(key) as directory:
+            return await asyncio.to_thread(usage, directory)
 
     # --- committed snapshots --------------------------------------------------------------------------------------
 
     async def extract(self) -> tuple[str, str]:
         """Begin a layer: its key for now, and the directory to fill. Ends with ``commit`` or ``abandon``."""
         key = EXTRACT + secrets.token_hex(8)
-        await self.prepare(key, None)
+        await self._begin(key, None, None, container=False)
         return key, self.upper(key)
 
     async def abandon(self, key: str) -> None:
@@ -175,6 +248,38 @@ class Snapshots:
         for number in numbers:
             self._discard(number)
 
+    # --- for a check of the whole ----------------------------------------------------------------------------------
+
+    def unrecorded(self) -> list[str]:
+        """What lies below the root and belongs to no snapshot, nor to one that comes or goes. Blocking."""
+        found = os.listdir(self._root)
+        spares = {str(number) for number in self._spares.numbers()}
+        recorded = {str(row.number) for row in self._records.rows()}
+        known = {str(SKELETON), *self._passing, *spares, *recorded}
+        return [name for name in found if name not in known]
+
+    def remove_unrecorded(self, name: str) -> None:
+        """Delete one of these. Blocking."""
+        self._delete(name)
+
+    async def condemn(self, key: str) -> None:
+        """Take the files of a damaged layer away: it counts as missing, and the next load or pull unpacks it again.
+
+        No container that runs may stand on it. Raises NotFound, OSError.
+        """
+        number = self._row(key).number
+        aside = f"condemned-{number}-{secrets.token_hex(4)}"
+        self._passing.add(aside)
+        with contextlib.suppress(FileNotFoundError):
+            await asyncio.to_thread(os.rename, self.directory(number), f"{self._root}/{aside}")
+        await asyncio.to_thread(self._delete, aside)
+
+    async def renew(self, key: str) -> None:
+        """Make the directory of an active snapshot again, empty. Raises NotFound, OSError."""
+        number = self._row(key).number
+        await asyncio.to_thread(make_directories, self._root, number)
+        self._drivers.chosen.claim(self.directory(number))
+
     # --- directories ----------------------------------------------------------------------------------------------
 
     def directory(self, number: int) -> str:
@@ -192,18 +297,25 @@ class Snapshots:
 
     def _overlay(self, number: int, parent: str | None) -> Overlay:
         own = self.directory(number)
-        skeleton = f"{self.directory(SKELETON)}/fs"
-        return Overlay(lower=(*self.lowers(parent), skeleton), upper=f"{own}/fs", work=f"{own}/work")
+        return self._drivers.of(own).root(own, self._lower(parent))
+
+    def _lower(self, parent: str | None) -> tuple[str, ...]:
+        """What lies below an active snapshot, top first: its layers, and the skeleton below all."""
+        return (*self.lowers(parent), f"{self.directory(SKELETON)}/fs")
 
     def _discard(self, number: int) -> None:
+        self._passing.add(str(number))
         self._removal.submit(self._delete, str(number))
 
     def _delete(self, name: str) -> None:
         path = f"{self._root}/{name}"
         try:
             if os.path.isdir(path) and not os.path.islink(path):
+                self._drivers.of(path).release(path)
                 remove_tree(path)
             else:
                 os.unlink(path)
         except OSError as error:
             logger.warning("snapshot %s is not removed, the next start tries again: %s", path, error)
+        finally:
+            self._passing.discard(name)

@@ -44,6 +44,10 @@ class Spares:
         self.fill()
         return future.result()
 
+    def numbers(self) -> set[int]:
+        """Those that are made, or being made, and belong to nobody yet."""
+        return set(range(self._next - len(self._ahead), self._next))
+
     def close(self) -> None:
         """Make no more and remove those that nobody took, waiting."""
         self._thread.shutdown(wait=True, cancel_futures=True)

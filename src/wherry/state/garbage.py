@@ -30,21 +30,28 @@ class Garbage:
 
 def collect(connection: sqlite3.Connection) -> Garbage:
     """Forget what is not needed."""
+    garbage = find(connection)
+    content.forget(connection, garbage.blobs)
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    snapshot.forget(connection, [key for key, _ in garbage.snapshots])
+    return garbage
+
+
+def find(connection: sqlite3.Connection) -> Garbage:
+    """What is not needed, at this moment."""
     images = image.load_all(connection)
-    return Garbage(_collect_blobs(connection, images), _collect_snapshots(connection, images))
+    return Garbage(_unwanted_blobs(connection, images), _unwanted_snapshots(connection, images))
 
 
-def _collect_blobs(connection: sqlite3.Connection, images: list[image.ImageDocument]) -> tuple[Digest, ...]:
+def _unwanted_blobs(connection: sqlite3.Connection, images: list[image.ImageDocument]) -> tuple[Digest, ...]:
     wanted = lease.held(connection, lease.CONTENT)
     for one in images:
         wanted.update(one.blobs)
     found = [digest for (digest,) in connection.execute("SELECT digest FROM content")]
-    garbage = tuple(Digest(digest) for digest in found if digest not in wanted)
-    content.forget(connection, garbage)
-    return garbage
+    return tuple(Digest(digest) for digest in found if digest not in wanted)
 
 
-def _collect_snapshots(
+def _unwanted_snapshots(
     connection: sqlite3.Connection, images: list[image.ImageDocument]
 ) -> tuple[tuple[str, int], ...]:
     rows = {row.key: row for row in snapshot.all_rows(connection)}
@@ -57,7 +64,5 @@ def _collect_snapshots(
         while key is not None and key in rows and key not in wanted:
             wanted.add(key)
             key = rows[key].parent
-    connection.execute("PRAGMA defer_foreign_keys = ON")
     garbage = sorted((row for row in rows.values() if row.key not in wanted), key=lambda row: -row.number)
-    snapshot.forget(connection, [row.key for row in garbage])
     return tuple((row.key, row.number) for row in garbage)

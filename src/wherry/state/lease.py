@@ -39,15 +39,29 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._live: set[str] = set()
 
     @contextlib.asynccontextmanager
     async def hold(self) -> AsyncIterator[Lease]:
         """A lease for the length of a ``with`` block."""
         lease = Lease(self._database, secrets.token_hex(8))
+        self._live.add(lease.id)
         try:
             yield lease
         finally:
-            await self._end(lease)
+            try:
+                await self._end(lease)
+            finally:
+                self._live.discard(lease.id)
+
+    def stale(self) -> list[str]:
+        """Leases whose operation is over: what a full disk has kept from ending, say."""
+        found = [identifier for (identifier,) in self._database.read("SELECT DISTINCT id FROM lease")]
+        return [identifier for identifier in found if identifier not in self._live]
+
+    async def end_stale(self, identifier: str) -> None:
+        """End one of these. Raises OSError, sqlite3.Error."""
+        await self._database.write(lambda connection: _delete(connection, identifier))
 
     async def _end(self, lease: Lease) -> None:
         if not self._database.read("SELECT 1 FROM lease WHERE id = ? LIMIT 1", (lease.id,)):

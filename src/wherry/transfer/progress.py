@@ -54,6 +54,23 @@ def loading(diff_id: str, current: int, total: int) -> Message:
     )
 
 
+def moved(what: str, status: str, detail: Detail | None = None) -> Message:
+    """What becomes of a layer (its digest or id); with figures, how far it is."""
+    figures = detail or Detail()
+    bar = _bar(figures.current, figures.total) if figures.current else ""
+    return Message(status=status, progress_detail=figures, progress=bar, id=short(what))
+
+
+def told(status: str) -> Message:
+    """A line of its own, which the client ends."""
+    return Message(status=status)
+
+
+def auxiliary(value: dict[str, object]) -> bytes:
+    """A line that is not for people, as it is sent."""
+    return msgspec.json.encode({"progressDetail": {}, "aux": value}) + b"\r\n"
+
+
 def human_size(count: float) -> str:
     """Bytes in powers of ten with four digits, as Docker's progress shows them."""
     unit = 0

@@ -7,9 +7,10 @@ start-up removes everything; after it, everything is there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from wherry.lib.errors import Internal
 from wherry.oci.digest import Digest
 from wherry.oci.reference import Reference
 from wherry.snapshots import NewLayer, Snapshots
+from wherry.state import blob_source
 from wherry.state import content as content_state
 from wherry.state import image as image_state
 from wherry.state.database import Database
@@ -43,6 +45,8 @@ class Arrival:
     names: Sequence[Reference] = ()
     blobs: Sequence[Staged] = ()
     layers: Sequence[NewLayer] = ()
+    repository: str = ""
+    """Where its layers came from (domain/path), if from a registry."""
 
 
 @dataclass(slots=True)
@@ -55,10 +59,10 @@ class Replaced:
 class ImageStore:
     """Blobs, layers, images and names of one daemon, below ``data_root``."""
 
-    def __init__(self, data_root: Path, database: Database) -> None:
+    def __init__(self, data_root: Path, database: Database, driver: str = "") -> None:
         self.database = database
         self.content = ContentStore(data_root / "content")
-        self.snapshots = Snapshots(data_root / "snapshots", SnapshotRecords(database))
+        self.snapshots = Snapshots(data_root / "snapshots", SnapshotRecords(database), driver)
         self.images = ImageRecords(database)
         self.leases = Leases(database)
         # Between forgetting a blob and deleting its file nobody may put the same blob in place.
@@ -88,6 +92,9 @@ class ImageStore:
 
             def change(connection: sqlite3.Connection) -> None:
                 content_state.record(connection, sizes)
+                if arrival.repository:
+                    for layer in arrival.image.layers:
+                        blob_source.record(connection, layer.digest, arrival.repository, layer.diff_id, layer.size)
                 tagged = now_ns() if arrival.names else 0
                 known = image_state.load(connection, arrival.image.id)
                 image_state.save(connection, _merged(known, arrival.image, tagged))
@@ -98,6 +105,12 @@ class ImageStore:
 
             await self.snapshots.commit(arrival.layers, change)
         return replaced
+
+    @contextlib.asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """While this is held no blob comes into place or goes: files and records of blobs can be compared."""
+        async with self._files:
+            yield
 
     async def collect(self) -> Garbage:
         """Forget and delete what nothing needs any more."""
@@ -125,6 +138,12 @@ def _merged(known: ImageDocument | None, new: ImageDocument, tagged_ns: int) -> 
     """The new record, whose blobs are known to be whole, with what the old one remembers."""
     if known is None:
         return msgspec.structs.replace(new, tagged_ns=tagged_ns)
+    same = [layer.digest for layer in known.layers] == [layer.digest for layer in new.layers]
+    if same and known.manifest and new.manifest in ("", known.manifest) and not new.index:
+        # Loaded again, or pulled by the manifest's digest: what it came with before is still true of it.
+        new = msgspec.structs.replace(
+            new, manifest=known.manifest, index=known.index, attached=known.attached or new.attached
+        )
     return msgspec.structs.replace(
         new, tagged_ns=tagged_ns or known.tagged_ns, loaded_ns=known.loaded_ns, parent=new.parent or known.parent
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 from wherry.diff.errors import Stopped
@@ -14,6 +15,9 @@ from wherry.diff.errors import Stopped
 T = TypeVar("T")
 
 QUEUE_BYTES = 8 * 1024 * 1024
+PIECE_BYTES = 1024 * 1024
+AHEAD = 4
+"""Pieces of ``from_thread`` that may wait for the event loop."""
 
 
 async def interruptible(work: Callable[[threading.Event], T]) -> T:
@@ -25,6 +29,29 @@ async def interruptible(work: Callable[[threading.Event], T]) -> T:
     except asyncio.CancelledError:
         stop.set()
         await outlast(thread)
+        raise
+
+
+async def in_own_thread(work: Callable[[], T], stop: threading.Event) -> T:
+    """Run ``work`` in a thread made for it. When cancelled, set ``stop`` and wait until it has let go of everything.
+
+    For work that waits for other threads: those of the pool are few, and waiting there it could keep them from running.
+    """
+    result: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:  # noqa: BLE001  handed to who awaits
+            result.set_exception(error)
+
+    threading.Thread(target=run, name="transfer").start()
+    ended = asyncio.wrap_future(result)
+    try:
+        return await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        stop.set()
+        await outlast(ended)
         raise
 
 
@@ -132,3 +159,54 @@ async def through_pipe(chunks: AsyncIterator[bytes], work: Callable[[Pipe], T]) 
         if failure is not None and not isinstance(failure, Stopped):
             raise failure from None
         raise
+
+
+async def from_thread(
+    make: Callable[[threading.Event], Iterator[bytes]], *, piece: int = PIECE_BYTES
+) -> AsyncIterator[bytes]:
+    """What the iterator of ``make`` gives in a thread of its own, joined to pieces of at least ``piece`` bytes.
+
+    The thread is at most ``AHEAD`` pieces ahead. Raises what it raises; its event is set when the caller goes.
+    """
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+    room = threading.Semaphore(AHEAD)
+    stop = threading.Event()
+
+    def hand(data: bytes | None) -> None:
+        loop.call_soon_threadsafe(pieces.put_nowait, data)
+
+    def work() -> None:
+        try:
+            for data in _joined(make(stop), piece):
+                room.acquire()
+                if stop.is_set():
+                    return
+                hand(data)
+        finally:
+            hand(None)
+
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        while (data := await pieces.get()) is not None:
+            yield data
+            room.release()
+        await asyncio.shield(thread)
+    finally:
+        stop.set()
+        room.release()
+        await outlast(thread)
+
+
+def _joined(parts: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Small parts together, large ones as they are."""
+    waiting: list[bytes] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part)
+        if count >= size:
+            yield b"".join(waiting) if len(waiting) > 1 else part
+            waiting, count = [], 0
+    if waiting:
+        yield b"".join(waiting)

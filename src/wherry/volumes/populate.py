@@ -12,7 +12,6 @@ A crash before the rename leaves an empty volume, one after it leaves what ``fin
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from wherry.lib.errors import InvalidArgument
 from wherry.linux import trees
+from wherry.linux.copying import copy_attributes, copy_data
 from wherry.linux.syscalls import c_int, check, function
 
 POPULATING = "_populating"
@@ -28,8 +28,6 @@ DEPTH_MAX = 128
 """Directories inside each other; every level costs two descriptors."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_HIDDEN_ATTRIBUTES = ("trusted.overlay.", "user.overlay.")
-_CHUNK = 1 << 30
 
 _syncfs = function("syncfs", c_int)
 
@@ -161,7 +159,7 @@ def _copy_file(source: int, target: int, name: str, owner: Owner) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         writing = os.open(name, flags, 0o600, dir_fd=target)
         try:
-            _copy_data(reading, writing)
+            copy_data(reading, writing)
             _copy_metadata(reading, writing, owner)
         finally:
             os.close(writing)
@@ -169,42 +167,11 @@ def _copy_file(source: int, target: int, name: str, owner: Owner) -> None:
         os.close(reading)
 
 
-def _copy_data(reading: int, writing: int) -> None:
-    """Copy the file's data and keep its holes: an image may hold a terabyte of nothing."""
-    size = os.fstat(reading).st_size
-    position = 0
-    while position < size:
-        try:
-            start = os.lseek(reading, position, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            break
-        position = os.lseek(reading, start, os.SEEK_HOLE)
-        _copy_range(reading, writing, start, position)
-    os.ftruncate(writing, size)
-
-
-def _copy_range(reading: int, writing: int, start: int, end: int) -> None:
-    while start < end:
-        try:
-            copied = os.copy_file_range(reading, writing, min(end - start, _CHUNK), start, start)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-            copied = os.pwrite(writing, os.pread(reading, min(end - start, 1 << 20), start), start)
-        if copied == 0:
-            return
-        start += copied
-
-
 def _copy_metadata(source: int, target: int, owner: Owner) -> None:
     """Owner first: changing it clears capabilities and set-user-id bits. Times last."""
     status = os.fstat(source)
     os.fchown(target, *_owned(status, owner))
-    for attribute in os.listxattr(source):
-        if not attribute.startswith(_HIDDEN_ATTRIBUTES):
-            _copy_attribute(source, target, attribute)
+    copy_attributes(source, target)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -214,12 +181,3 @@ def _owned(status: os.stat_result, owner: Owner) -> tuple[int, int]:
         return owner(status.st_uid, status.st_gid)
     except ValueError as error:
         raise InvalidArgument(f"a file of the image cannot be copied to a volume: {error}") from None
-
-
-def _copy_attribute(source: int, target: int, attribute: str) -> None:
-    try:
-        os.setxattr(target, attribute, os.getxattr(source, attribute))
-    except OSError as error:
-        # The volume's file system may not have such attributes; security modules manage their own.
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENODATA, errno.EPERM, errno.EACCES):
-            raise

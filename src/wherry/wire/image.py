@@ -29,6 +29,45 @@ class Metadata(Wire, frozen=True, kw_only=True):
     last_tag_time: str
 
 
+class ManifestSize(Wire, frozen=True, kw_only=True):
+    """Bytes that a manifest takes here: its blobs, and these with what is unpacked of them."""
+
+    content: int
+    total: int
+
+
+class UnpackedSize(Wire, frozen=True, kw_only=True):
+    """Bytes of an image's unpacked layers."""
+
+    unpacked: int
+
+
+class ImageData(Wire, frozen=True, kw_only=True):
+    """What only the manifest of an image has. ``platform`` is the image specification's."""
+
+    platform: dict[str, Any]
+    containers: list[str]
+    size: UnpackedSize
+
+
+class Attestation(Wire, frozen=True, kw_only=True):
+    """The digest of the manifest that an attestation speaks of."""
+
+    for_: str = msgspec.field(name="For")
+
+
+class ManifestSummary(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """One manifest of an image. ``descriptor`` is the image specification's; ``kind`` image or attestation."""
+
+    id: str = msgspec.field(name="ID")
+    descriptor: dict[str, Any]
+    available: bool
+    kind: str
+    size: ManifestSize
+    image_data: ImageData | None = None
+    attestation_data: Attestation | None = None
+
+
 class ImageInspect(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """``GET /images/{name}/json``. ``config`` is a map, because each API version has other members in it."""
 
@@ -52,6 +91,8 @@ class ImageInspect(Wire, frozen=True, kw_only=True, omit_defaults=True):
     graph_driver: GraphDriver
     root_fs: RootFs = msgspec.field(name="RootFS")
     metadata: Metadata
+    descriptor: dict[str, Any] | None = None
+    manifests: list[ManifestSummary] | None = None
 
 
 class ImageSummary(Wire, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,8 +100,10 @@ class ImageSummary(Wire, frozen=True, kw_only=True, omit_defaults=True):
 
     containers: int = always(lambda: -1)
     created: int = always(int)
+    descriptor: dict[str, Any] | None = None
     id: str
     labels: dict[str, str] | None = always(null)
+    manifests: list[ManifestSummary] | None = None
     parent_id: str = always(str)
     repo_digests: list[str] | None = always(_empty)
     repo_tags: list[str] | None = always(_empty)

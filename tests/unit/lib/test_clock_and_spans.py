@@ -50,6 +50,20 @@ def test_until_is_one_time_or_span():
         until_ns(parse_filters('{"until": ["yesterday"]}'))
 
 
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("2024-01-02", "2024-01-02T00:00:00Z"),
+        ("2024-01-02T03", "2024-01-02T03:00:00Z"),
+        ("2024-01-02T03:04", "2024-01-02T03:04:00Z"),
+        ("2024-01-02T03:04Z", "2024-01-02T03:04:00Z"),
+        ("2024-01-02+01:00", "2024-01-01T23:00:00Z"),
+    ],
+)
+def test_until_takes_a_time_without_its_small_parts(text, whole):
+    assert until_ns(parse_filters(f'{{"until": ["{text}"]}}')) == parse_rfc3339(whole)
+
+
 def test_a_label_with_an_exclamation_mark_excludes():
     filters = parse_filters('{"label!": {"keep": true}}')
     assert labels_match(filters, {})

@@ -8,19 +8,27 @@ from typing import Any, Protocol
 
 import msgspec
 
+from wherry.api.routes.platforms import decode_platform
 from wherry.api.server.routing import ApiVersion, Chunked, Json, Request, Response, Route, Text
 from wherry.lib.clock import ZERO
 from wherry.lib.errors import InvalidArgument, NotBuilt
 from wherry.lib.filters import Filters
+from wherry.oci.manifest import Platform
 from wherry.wire.image import DeleteItem, HistoryItem, ImageInspect, ImageSummary, PruneReport
 
 EMPTY_LISTS_SINCE = ApiVersion(1, 43)
 """Before, an image without names was listed under ``<none>``."""
 NO_VIRTUAL_SIZE_SINCE = ApiVersion(1, 44)
 NO_CONTAINER_SINCE = ApiVersion(1, 45)
+LIST_MANIFESTS_SINCE = ApiVersion(1, 47)
+HISTORY_PLATFORM_SINCE = MANIFESTS_SINCE = ApiVersion(1, 48)
+INSPECT_PLATFORM_SINCE = ApiVersion(1, 49)
+REMOVE_PLATFORM_SINCE = ApiVersion(1, 50)
 OCI_CONFIG_SINCE = ApiVersion(1, 50)
 """Before, an image's config had the members of a container's."""
 FILTER_PARAMETER_UNTIL = ApiVersion(1, 41)
+SKOPEO_SPEAKS = ApiVersion(1, 22)
+"""What skopeo before 1.12 (Debian 12's) asks for, whatever the daemon offers; archives have not changed since."""
 
 _ALWAYS: dict[str, Any] = {
     "Cmd": None,
@@ -49,19 +57,23 @@ _LEGACY: dict[str, Any] = {
 class Backend(Protocol):
     """What is done with images."""
 
-    def list_images(self, filters: Filters, *, all_: bool = False, shared_size: bool = False) -> list[ImageSummary]:
+    def list_images(
+        self, filters: Filters, *, all_: bool = False, shared_size: bool = False, manifests: bool = False
+    ) -> list[ImageSummary]:
         """The images that pass the filters, youngest first."""
 
-    def inspect(self, name: str) -> ImageInspect:
+    def inspect(self, name: str, platform: Platform | None = None, *, manifests: bool = False) -> ImageInspect:
         """One image in full."""
 
-    def history(self, name: str) -> list[HistoryItem]:
+    def history(self, name: str, platform: Platform | None = None) -> list[HistoryItem]:
         """How an image came to be."""
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give an image another name."""
 
-    async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[DeleteItem]:
+    async def remove(
+        self, name: str, platform: Platform | None = None, *, force: bool = False, prune: bool = True
+    ) -> list[DeleteItem]:
         """Remove a name or an image."""
 
     async def prune(self, filters: Filters) -> PruneReport:
@@ -90,13 +102,13 @@ def routes(backend: Backend) -> list[Route]:
     """The URL table."""
     return [
         Route("GET", "/images/json", partial(list_images, backend)),
-        Route("GET", "/images/get", partial(save_images, backend)),
-        Route("POST", "/images/load", partial(load_images, backend)),
+        Route("GET", "/images/get", partial(save_images, backend), since=SKOPEO_SPEAKS),
+        Route("POST", "/images/load", partial(load_images, backend), since=SKOPEO_SPEAKS),
         Route("POST", "/images/create", partial(create_image, backend)),
         Route("POST", "/images/prune", partial(prune_images, backend), since=ApiVersion(1, 25)),
         Route("GET", "/images/{name:path}/json", partial(inspect_image, backend)),
         Route("GET", "/images/{name:path}/history", partial(image_history, backend)),
-        Route("GET", "/images/{name:path}/get", partial(save_image, backend)),
+        Route("GET", "/images/{name:path}/get", partial(save_image, backend), since=SKOPEO_SPEAKS),
         Route("POST", "/images/{name:path}/tag", partial(tag_image, backend)),
         Route("DELETE", "/images/{name:path}", partial(remove_image, backend)),
     ]
@@ -108,20 +120,27 @@ async def list_images(backend: Backend, request: Request) -> Response:
     pattern = request.query.text("filter")
     if pattern and request.version < FILTER_PARAMETER_UNTIL:
         filters = Filters({**filters.terms, "reference": (*filters.get("reference"), pattern)})
-    found = backend.list_images(filters, all_=request.query.flag("all"), shared_size=request.query.flag("shared-size"))
+    found = backend.list_images(
+        filters,
+        all_=request.query.flag("all"),
+        shared_size=request.query.flag("shared-size"),
+        manifests=request.version >= LIST_MANIFESTS_SINCE and request.query.flag("manifests"),
+    )
     return Json([_summary(one, request.version) for one in found])
 
 
 async def inspect_image(backend: Backend, request: Request) -> Response:
     """``docker image inspect``."""
-    if request.query.flag("manifests") and request.query.text("platform"):
+    manifests = request.version >= MANIFESTS_SINCE and request.query.flag("manifests")
+    platform = _platform(request, INSPECT_PLATFORM_SINCE)
+    if manifests and platform is not None:
         raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
-    return Json(_inspect(backend.inspect(request.path["name"]), request.version))
+    return Json(_inspect(backend.inspect(request.path["name"], platform, manifests=manifests), request.version))
 
 
 async def image_history(backend: Backend, request: Request) -> Response:
     """``docker history``."""
-    return Json(backend.history(request.path["name"]))
+    return Json(backend.history(request.path["name"], _platform(request, HISTORY_PLATFORM_SINCE)))
 
 
 async def tag_image(backend: Backend, request: Request) -> Response:
@@ -136,7 +155,11 @@ async def remove_image(backend: Backend, request: Request) -> Response:
     if not name.strip():
         raise InvalidArgument("image name cannot be blank")
     prune = not request.query.flag("noprune")
-    return Json(await backend.remove(name, force=request.query.flag("force"), prune=prune))
+    platforms = request.query.texts("platforms") if request.version >= REMOVE_PLATFORM_SINCE else []
+    if len(platforms) > 1:
+        raise InvalidArgument("multiple platforms are not supported")
+    platform = decode_platform(platforms[0]) if platforms else None
+    return Json(await backend.remove(name, platform, force=request.query.flag("force"), prune=prune))
 
 
 async def prune_images(backend: Backend, request: Request) -> Response:
@@ -184,6 +207,10 @@ async def _one(line: bytes) -> AsyncIterator[bytes]:
     yield line
 
 
+def _platform(request: Request, since: ApiVersion) -> Platform | None:
+    return decode_platform(request.query.text("platform")) if request.version >= since else None
+
+
 def _summary(summary: ImageSummary, version: ApiVersion) -> ImageSummary:
     if version < EMPTY_LISTS_SINCE:
         unnamed = not summary.repo_tags and not summary.repo_digests
@@ -192,6 +219,8 @@ def _summary(summary: ImageSummary, version: ApiVersion) -> ImageSummary:
             repo_tags=["<none>:<none>"] if unnamed else (summary.repo_tags or None),
             repo_digests=["<none>@<none>"] if unnamed else (summary.repo_digests or None),
         )
+    if version < MANIFESTS_SINCE:
+        summary = msgspec.structs.replace(summary, descriptor=None)
     if version < NO_VIRTUAL_SIZE_SINCE:
         summary = msgspec.structs.replace(summary, virtual_size=summary.size)
     return summary
@@ -204,6 +233,8 @@ def _inspect(image: ImageInspect, version: ApiVersion) -> ImageInspect:
         image = msgspec.structs.replace(image, container_config=_complete(image.container_config, _LEGACY))
     else:
         image = msgspec.structs.replace(image, container=None, container_config=None)
+    if version < MANIFESTS_SINCE:
+        image = msgspec.structs.replace(image, descriptor=None)
     defaults = _ALWAYS if version >= OCI_CONFIG_SINCE else _LEGACY
     return msgspec.structs.replace(image, config=_complete(image.config, defaults))
 

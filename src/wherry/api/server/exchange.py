@@ -87,9 +87,10 @@ class Exchange:
         head = self._head
         named, path = split_version(_decoded(head.path))
         found, parameters = self._service.router.find(head.method, path)
-        version = parse_version(named)
         if isinstance(found, Unbuilt):
+            parse_version(named)
             raise NotBuilt(f"{found.name} is not built yet")
+        version = parse_version(named, found.since)
         if version < found.since:
             raise NotFound("page not found")
         logger.debug("Calling %s %s", head.method, path)

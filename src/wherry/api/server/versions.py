@@ -20,8 +20,11 @@ def split_version(path: str) -> tuple[str, str]:
     return (match[1], path[match.end() :]) if match else ("", path)
 
 
-def parse_version(text: str) -> ApiVersion:
-    """The version that ``text`` names; empty is the newest. Raises InvalidArgument in Docker's words."""
+def parse_version(text: str, since: ApiVersion = MINIMUM) -> ApiVersion:
+    """The version that ``text`` names; empty is the newest. Raises InvalidArgument in Docker's words.
+
+    A route that is there ``since`` before the minimum still takes the older clients that it is known to serve.
+    """
     if not text:
         return MAXIMUM
     known = _KNOWN.get(text)
@@ -30,7 +33,8 @@ def parse_version(text: str) -> ApiVersion:
     numbers = [int(part) if part else 0 for part in text.split(".")]
     if numbers > [MAXIMUM.major, MAXIMUM.minor]:
         raise InvalidArgument(f"client version {text} is too new. Maximum supported API version is {MAXIMUM}")
-    if numbers < [MINIMUM.major, MINIMUM.minor]:
+    floor = min(since, MINIMUM)
+    if numbers < [floor.major, floor.minor]:
         raise InvalidArgument(
             f"client version {text} is too old. Minimum supported API version is {MINIMUM}, "
             "please upgrade your client to a newer version"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,11 +13,14 @@ from wherry.linux.cgroups import Cgroups
 from wherry.linux.seccomp_docker import ProfileCache
 from wherry.network.controller import NetworkController
 from wherry.oci.image import ImageConfig
+from wherry.oci.reference import Reference
 from wherry.runtime.foreign_registry import Runtimes
 from wherry.runtime.host import HostFacts
 from wherry.runtime.launcher import Launcher
 from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.snapshots import Snapshots
+from wherry.transfer.committing import Child, Pieces
+from wherry.transfer.members import Member
 from wherry.wire.container import LogConfig
 
 
@@ -53,6 +56,15 @@ class Images(Protocol):
 
     def get(self, image_id: str) -> ImageFacts | None:
         """The image of a full id; None once it was removed."""
+
+    async def take_layer(self, pieces: Pieces) -> Member:
+        """Write a layer down. Raises Internal."""
+
+    async def drop_layer(self, layer: Member) -> None:
+        """Forget one that did not become part of an image."""
+
+    async def commit(self, parent_id: str, layer: Member, child: Child, names: Sequence[Reference]) -> str:
+        """Make an image of another one and a layer; its id. Raises NotFound, Internal."""
 
 
 class EventSink(Protocol):

@@ -11,7 +11,7 @@ from wherry.engine.containers import confinement, defaults, mount_points, mount_
 from wherry.engine.containers.context import Context, ImageFacts
 from wherry.engine.containers.merge import merge, program
 from wherry.engine.containers.names import check_name, draw_name
-from wherry.engine.containers.record import ContainerRecord
+from wherry.engine.containers.record import ContainerRecord, MountRecord
 from wherry.engine.containers.registry import Entry
 from wherry.lib import ids
 from wherry.lib.clock import now_ns
@@ -75,11 +75,21 @@ async def _make(context: Context, record: ContainerRecord, image: ImageFacts) ->
         await context.snapshots.prepare(record.id, image.snapshot_key)
         undo.push_async_callback(context.snapshots.remove, record.id)
         undo.push_async_callback(mount_points.release, context, record, remove_anonymous=False)
-        layers = context.snapshots.overlay(record.id).lower
-        mounts = await mount_points.provision(context, record.id, record.mounts, layers)
+        mounts = await _provision(context, record)
         entry = await context.registry.add(msgspec.structs.replace(record, mounts=mounts))
         undo.pop_all()
     return entry
+
+
+async def _provision(context: Context, record: ContainerRecord) -> list[MountRecord]:
+    """The volumes, filled from the image, whose root is there for as long as that takes."""
+    if not any(mount.type == "volume" for mount in record.mounts):
+        return await mount_points.provision(context, record.id, record.mounts, ())
+    try:
+        layers = (await context.snapshots.ready(record.id)).lower
+        return await mount_points.provision(context, record.id, record.mounts, layers)
+    finally:
+        await context.snapshots.release(record.id)
 
 
 def _unbuilt(config: ContainerConfig) -> list[str]:

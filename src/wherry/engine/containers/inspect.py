@@ -110,5 +110,8 @@ def _graph_driver(context: Context, record: ContainerRecord) -> GraphDriver:
         overlay = context.snapshots.overlay(record.id)
     except NotFound:
         return GraphDriver(name=context.snapshots.driver)
+    name = context.snapshots.driver_of(record.id)
+    if not overlay.upper:
+        return GraphDriver(name=name, data={"MergedDir": overlay.lower[0]} if name == "fuse-overlayfs" else None)
     data = {"LowerDir": ":".join(overlay.lower), "UpperDir": overlay.upper, "WorkDir": overlay.work}
-    return GraphDriver(name=context.snapshots.driver, data=data)
+    return GraphDriver(name=name, data=data)

@@ -67,7 +67,8 @@ async def make_ready(context: Context, record: ContainerRecord) -> list[Bind | T
 
 
 async def end_use(context: Context, record: ContainerRecord) -> None:
-    """The container has ended: its volumes may be unmounted."""
+    """The container has ended: its root and its volumes may be unmounted."""
+    await context.snapshots.release(record.id)
     for name in sorted({mount.volume for mount in record.mounts if mount.type == "volume"}):
         await context.volumes.unmount(name, record.id)
 
@@ -113,7 +114,7 @@ def _populate(layers: Sequence[str], destination: str, volume: os.PathLike[str],
     """Copy the directory that the image has at ``destination``, if any, into the volume, if it is empty."""
     if os.listdir(volume):
         return
-    root = open_view(layers)
+    root = open_view(layers) if len(layers) > 1 else os.open(layers[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         source = open_in(root, destination, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):

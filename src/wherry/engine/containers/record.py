@@ -73,6 +73,8 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True):
     mount_label: str = ""
     restart_count: int = 0
     manually_stopped: bool = False
+    held: bool = False
+    """It is paused by a commit under way, and only until that has its copy."""
 
     def with_state(self, state: State) -> ContainerRecord:
         """The same container in another state."""

@@ -81,6 +81,10 @@ class Registry:
     def __contains__(self, container_id: str) -> bool:
         return container_id in self._entries
 
+    def known(self) -> frozenset[str]:
+        """The ids of all containers, and of those that are being made."""
+        return frozenset([*self._entries, *self._names.values()])
+
     @property
     def names(self) -> frozenset[str]:
         """Every name in use or reserved."""

@@ -24,7 +24,7 @@ import msgspec
 
 from wherry.engine.containers import exit as ending
 from wherry.engine.containers import remove as removal
-from wherry.engine.containers import restart_policy, shared_memory
+from wherry.engine.containers import foreign, restart_policy, shared_memory
 from wherry.engine.containers import start as starting
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.networking import sandbox_record
@@ -64,6 +64,7 @@ async def restore(context: Context) -> None:
     for entry in context.registry:
         if not entry.record.state.alive:
             await asyncio.to_thread(shared_memory.release, context.settings.directory(entry.id))
+            await context.snapshots.release(entry.id)
     await context.volumes.unmount_unused()
     await _remove_strangers(context)
 
@@ -98,8 +99,14 @@ async def _go_on(context: Context, entry: Entry, shim: Shim, sandbox: Sandbox | 
     if sandbox is not None and record.sandbox is None:
         record = msgspec.structs.replace(record, sandbox=sandbox_record(sandbox))
     frozen = await asyncio.to_thread(context.cgroups.frozen, cgroup(context, record))
+    if record.held:
+        # A commit was under way when the daemon died.
+        if frozen:
+            await foreign.thaw(context, record, cgroup(context, record))
+            frozen = False
+        record = msgspec.structs.replace(record, held=False)
     status = Status.PAUSED if frozen else Status.RUNNING
-    if record.state.status is not status or record.state.pid != shim.pid:
+    if record.state.status is not status or record.state.pid != shim.pid or entry.record.held:
         # The daemon died between the launch, or the freezing, and the record of it.
         started = record.state.started_at if record.state.alive else now_ns()
         state = State(status=status, pid=shim.pid, started_at=started)
@@ -148,10 +155,11 @@ async def _end_strangers(context: Context) -> None:
     """Processes of containers that no record knows."""
     for bundle in _directories(context.settings.exec_root / "containers"):
         if bundle.name not in context.registry:
-            await _end(context, bundle)
+            await end_stranger(context, bundle)
 
 
-async def _end(context: Context, bundle: Path) -> None:
+async def end_stranger(context: Context, bundle: Path) -> None:
+    """End what runs in a bundle of no container, if anything does, and remove the bundle. Raises OSError."""
     found = await context.launcher.adopt(bundle)
     if isinstance(found, Shim):
         _log.warning("ending container %s, of which there is no record", bundle.name)

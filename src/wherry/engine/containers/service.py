@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Sequence
 
 from wherry.engine.containers import (
     attach,
+    changes,
+    commit,
     create,
+    export,
     foreign,
     inspect,
     listing,
@@ -32,6 +35,7 @@ from wherry.engine.system import ContainerCounts
 from wherry.lib.filters import Filters
 from wherry.logs.line import LogLine
 from wherry.wire.container import (
+    ContainerConfig,
     ContainerInspect,
     ContainerSummary,
     CreateRequest,
@@ -94,6 +98,36 @@ class Containers:
 
     async def prune(self, filters: Filters) -> PruneReport:
         return await prune.prune(self._context, filters)
+
+    async def changes(self, key: str) -> builtins.list[tuple[str, int]]:
+        return await changes.changes(self._context, key)
+
+    def export(self, key: str) -> AsyncGenerator[bytes, None]:
+        return export.export(self._context, key)
+
+    async def commit(
+        self,
+        key: str,
+        *,
+        repository: str,
+        tag: str,
+        author: str,
+        comment: str,
+        changes: Sequence[str],  # the API's name of it
+        config: ContainerConfig | None,
+        pause: bool,
+    ) -> str:
+        return await commit.commit(
+            self._context,
+            key,
+            repository=repository,
+            tag=tag,
+            author=author,
+            comment=comment,
+            changes=changes,
+            config=config,
+            pause=pause,
+        )
 
     # --- what they do ---------------------------------------------------------------------------------------------
 

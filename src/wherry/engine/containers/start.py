@@ -80,6 +80,7 @@ async def _launch(context: Context, entry: Entry, undo: contextlib.AsyncExitStac
     undo.push_async_callback(context.networks.leave, record.id)
     sandbox = await networking.join(context, record, sharing.user_namespace(context, record))
     undo.push_async_callback(mount_points.end_use, context, record)
+    await context.snapshots.ready(record.id, id_maps(record.host_config, context.settings.defaults.maps))
     mounts = await mount_points.make_ready(context, record)
     undo.callback(shared_memory.release, context.settings.directory(record.id))
     request = _request(context, record, sandbox, mounts, await _edits(context, record))
@@ -148,7 +149,9 @@ def _request(
         id=record.id,
         bundle=context.settings.bundle(record.id),
         spec=spec,
-        root=OverlayRoot(lower=overlay.lower, upper=overlay.upper, work=overlay.work, idmap=bool(maps)),
+        root=OverlayRoot(
+            lower=overlay.lower, upper=overlay.upper, work=overlay.work, idmap=bool(maps) and not overlay.mapped
+        ),
         stdio=Stdio(
             tty=config.tty,
             stdin=config.open_stdin,

@@ -106,7 +106,7 @@ async def unpause(context: Context, key: str) -> None:
     async with entry.lock:
         if entry.record.state.status is not Status.PAUSED:
             raise Conflict(f"container {entry.id} is not paused")
-        await _thaw(context, entry)
+        await thaw(context, entry)
 
 
 async def deliver(context: Context, entry: Entry, number: int) -> None:
@@ -119,7 +119,7 @@ async def deliver(context: Context, entry: Entry, number: int) -> None:
     if number in (signal.SIGKILL, stop_signal(entry.record)):
         async with entry.lock:
             if entry.record.state.status is Status.PAUSED:
-                await _thaw(context, entry)
+                await thaw(context, entry)
 
 
 def stop_signal(record: ContainerRecord) -> int:
@@ -137,7 +137,8 @@ def cgroup(context: Context, record: ContainerRecord) -> str:
     return cgroup_path(record.id, record.host_config.cgroup_parent, context.settings.cgroup_parent)
 
 
-async def _thaw(context: Context, entry: Entry) -> None:
+async def thaw(context: Context, entry: Entry) -> None:
+    """Let it run on; the caller holds its lock and has seen that it is paused. Raises CgroupError, Internal."""
     await foreign.thaw(context, entry.record, cgroup(context, entry.record))
     await context.registry.update(entry, entry.record.with_state(entry.record.state.moved(Status.RUNNING)))
     notify.emit(context, entry.record, "unpause")

@@ -16,7 +16,7 @@ import contextlib
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from wherry.engine.events.filter import EventFilter
 from wherry.lib.clock import now_ns
@@ -47,6 +47,7 @@ class Events:
         self._pending = asyncio.Event()
         self._waiting: set[asyncio.Event] = set()
         self._listeners = 0
+        self._observers: list[Callable[[str, str, str], None]] = []
         self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -91,6 +92,12 @@ class Events:
         self._forget()
         self._pending.set()
         self._wake()
+        for observer in self._observers:
+            observer(type, action, actor)
+
+    def observe(self, observer: Callable[[str, str, str], None]) -> None:
+        """Call ``observer`` with type, action and actor of every event, at once: it must neither wait nor fail."""
+        self._observers.append(observer)
 
     def subscribe(
         self,

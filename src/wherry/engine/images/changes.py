@@ -17,6 +17,7 @@ _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 def apply_changes(config: Config, changes: Sequence[str]) -> Config:
     """``config`` after every instruction, in order. Raises InvalidArgument in Docker's words."""
     edited = dict(config)
+    seen: set[str] = set()
     for change in changes:
         for line in change.splitlines():
             word, _, rest = line.strip().partition(" ")
@@ -26,6 +27,9 @@ def apply_changes(config: Config, changes: Sequence[str]) -> Config:
             if edit is None:
                 raise InvalidArgument(f"{word.lower()} is not a valid change command")
             edit(edited, rest.strip())
+            seen.add(word.lower())
+            if "entrypoint" in seen and "cmd" not in seen:
+                edited.pop("Cmd", None)  # a new entrypoint makes no sense of the old one's arguments
     return edited
 
 

@@ -49,7 +49,7 @@ def inspect_image(record: ImageRecord, snapshots: Snapshots) -> ImageInspect:
 def graph_driver(record: ImageRecord, snapshots: Snapshots) -> GraphDriver:
     """Where the layers lie, in overlay2's words."""
     directories = snapshots.lowers(record.snapshot_key)
-    if not directories:
+    if not directories or snapshots.driver in ("native", "vfs"):
         return GraphDriver(data=None, name=snapshots.driver)
     top = directories[0].removesuffix("/fs")
     data = {"MergedDir": f"{top}/merged", "UpperDir": directories[0], "WorkDir": f"{top}/work"}

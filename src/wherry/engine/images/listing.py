@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from wherry.engine.images.catalog import Catalog
+from wherry.engine.images.manifests import Manifests
 from wherry.engine.images.model import ContainerUsers, ImageRecord, ImageUsage
 from wherry.engine.images.words import reference_matches
 from wherry.lib.filters import Filters, label_matches
@@ -44,6 +45,28 @@ def list_images(
             continue
         found.append(_summary(record, names, (shared or {}).get(record.id, -1)))
     return sorted(found, key=lambda summary: -summary.created)
+
+
+def with_manifests(
+    summaries: Sequence[ImageSummary], catalog: Catalog, manifests: Manifests, users: ContainerUsers
+) -> list[ImageSummary]:
+    """``summaries`` with their manifests, and with the number of their containers."""
+    return [_with_manifests(summary, catalog, manifests, users) for summary in summaries]
+
+
+def _with_manifests(
+    summary: ImageSummary, catalog: Catalog, manifests: Manifests, users: ContainerUsers
+) -> ImageSummary:
+    record = catalog.get(summary.id)
+    if record is None:
+        return summary
+    containers = users.users_of(summary.id)
+    return msgspec.structs.replace(
+        summary,
+        containers=len(containers),
+        descriptor=manifests.descriptor(record),
+        manifests=manifests.of(record, containers),
+    )
 
 
 def shared_sizes(catalog: Catalog, snapshots: Snapshots) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
@@ -11,7 +12,9 @@ from wherry.engine.images import listing
 from wherry.engine.images.catalog import Catalog
 from wherry.engine.images.changes import apply_changes
 from wherry.engine.images.inspecting import image_history, inspect_image
+from wherry.engine.images.manifests import Manifests
 from wherry.engine.images.model import ContainerUsers, EventSink, ImageRecord, ImageUsage
+from wherry.engine.images.platforms import check_platform
 from wherry.engine.images.removal import Removal
 from wherry.lib.clock import now_ns
 from wherry.lib.errors import InvalidArgument, NotFound, WherryError
@@ -20,8 +23,10 @@ from wherry.oci.manifest import Platform, host_platform
 from wherry.oci.reference import Reference, parse_any, parse_reference
 from wherry.state import image as image_state
 from wherry.transfer import progress
+from wherry.transfer.committing import Child, Pieces, commit_layer, discard, take_layer
 from wherry.transfer.importing import import_config, import_rootfs
 from wherry.transfer.load import LayerProgress, Loaded, load_archive
+from wherry.transfer.members import Member
 from wherry.transfer.save import Wanted, save_archive
 from wherry.transfer.store import ImageStore
 from wherry.wire.image import DeleteItem, HistoryItem, ImageInspect, ImageSummary, PruneReport
@@ -35,6 +40,7 @@ class Images:
         self._users = users
         self._events = events
         self._catalog = Catalog(store)
+        self._manifests = Manifests(store)
         self._removal = Removal(store, self._catalog, users, events)
 
     # --- asking ---------------------------------------------------------------------------------------------------
@@ -47,18 +53,30 @@ class Images:
         """The image of a full id; None once it was removed."""
         return self._catalog.get(image_id)
 
-    def list_images(self, filters: Filters, *, all_: bool = False, shared_size: bool = False) -> list[ImageSummary]:
+    def list_images(
+        self, filters: Filters, *, all_: bool = False, shared_size: bool = False, manifests: bool = False
+    ) -> list[ImageSummary]:
         """The images that pass ``filters``, youngest first. Raises InvalidArgument, NotFound."""
         shared = listing.shared_sizes(self._catalog, self._store.snapshots) if shared_size else None
-        return listing.list_images(self._catalog, filters, all_=all_, shared=shared)
+        found = listing.list_images(self._catalog, filters, all_=all_, shared=shared)
+        return listing.with_manifests(found, self._catalog, self._manifests, self._users) if manifests else found
 
-    def inspect(self, name: str) -> ImageInspect:
-        """One image in full. Raises NotFound, InvalidArgument."""
-        return inspect_image(self.resolve(name), self._store.snapshots)
+    def inspect(self, name: str, platform: Platform | None = None, *, manifests: bool = False) -> ImageInspect:
+        """One image in full. Raises NotFound (for the wrong ``platform`` too), InvalidArgument."""
+        record = self.resolve(name)
+        check_platform(record, name, platform)
+        image = inspect_image(record, self._store.snapshots)
+        return msgspec.structs.replace(
+            image,
+            descriptor=self._manifests.descriptor(record),
+            manifests=self._manifests.of(record, self._users.users_of(record.id)) if manifests else None,
+        )
 
-    def history(self, name: str) -> list[HistoryItem]:
+    def history(self, name: str, platform: Platform | None = None) -> list[HistoryItem]:
         """How an image came to be, youngest step first. Raises NotFound, InvalidArgument."""
-        return image_history(self.resolve(name), self._catalog, self._store.snapshots)
+        record = self.resolve(name)
+        check_platform(record, name, platform)
+        return image_history(record, self._catalog, self._store.snapshots)
 
     def usage(self) -> ImageUsage:
         """What images take on disk, for ``system df``."""
@@ -84,8 +102,11 @@ class Images:
         await self._store.database.write(change)
         self._tell(record.id, "tag", reference.familiar)
 
-    async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[DeleteItem]:
+    async def remove(
+        self, name: str, platform: Platform | None = None, *, force: bool = False, prune: bool = True
+    ) -> list[DeleteItem]:
         """Remove a name or an image. Raises NotFound, Conflict, InvalidArgument."""
+        check_platform(self.resolve(name), name, platform)
         return await self._removal.remove(name, force=force, prune=prune)
 
     async def prune(self, filters: Filters) -> PruneReport:
@@ -161,6 +182,24 @@ class Images:
         for name in names:
             self._tell(loaded.image_id, "tag", name.familiar)
         self._tell(loaded.image_id, "import", loaded.image_id)
+        return loaded.image_id
+
+    async def take_layer(self, pieces: Pieces) -> Member:
+        """Write a layer down. Raises Internal."""
+        return await take_layer(self._store.content, pieces)
+
+    async def drop_layer(self, layer: Member) -> None:
+        """Forget one that did not become part of an image."""
+        await asyncio.to_thread(discard, layer)
+
+    async def commit(self, parent_id: str, layer: Member, child: Child, names: Sequence[Reference]) -> str:
+        """Make an image of another one and a layer; its id. Raises NotFound, Internal."""
+        parent = self.resolve(parent_id) if parent_id else None
+        below = (parent.document, parent.parsed) if parent is not None else None
+        loaded = await commit_layer(self._store, below, layer, child, names)
+        self._tell(loaded.image_id, "create", loaded.image_id)
+        for name in names:
+            self._tell(loaded.image_id, "tag", name.familiar)
         return loaded.image_id
 
     # --- steps ----------------------------------------------------------------------------------------------------

@@ -75,6 +75,19 @@ class LocalDriver:
         except OSError as error:
             _log.warning("a removed volume's data is not deleted yet, %s: %s", hidden, error)
 
+    def purge_named(self, hidden: str) -> None:
+        """The same by the hidden directory's name."""
+        self.purge(self._root / hidden)
+
+    def present(self) -> tuple[set[str], set[str]]:
+        """The volumes' directories, and the hidden ones. Raises OSError."""
+        if not self._root.is_dir():
+            return set(), set()
+        with os.scandir(self._root) as entries:
+            names = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+        hidden = {name for name in names if name.startswith(_REMOVED)}
+        return names - hidden, hidden
+
     def usage(self, name: str) -> int:
         """Bytes in the volume's files; -1 when they cannot be counted."""
         try:
@@ -104,6 +117,10 @@ class LocalDriver:
                     if self.path(entry.name).is_dir():
                         finish_population(self.path(entry.name))
         return found, removed
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is anything of that name."""
+        return (self._root / name).exists()
 
     def is_blank(self, name: str) -> bool:
         """Whether the volume's directory holds nothing but an empty data directory, or not even that."""

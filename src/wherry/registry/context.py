@@ -1,0 +1,37 @@
+"""What every handler is given: the store, the settings, and who hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wherry.registry.config import Settings
+from wherry.registry.hooks import Authorizer, Event, Observer, Upstream
+from wherry.registry.referrers import Referrers
+from wherry.registry.store import Store
+from wherry.registry.uploads import Uploads
+from wherry.registry.urls import Urls
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One registry."""
+
+    settings: Settings
+    store: Store
+    uploads: Uploads
+    urls: Urls
+    referrers: Referrers = field(default_factory=Referrers)
+    authorizer: Authorizer | None = None
+    observers: Sequence[Observer] = ()
+    upstream: Upstream | None = None
+
+    @classmethod
+    def make(cls, settings: Settings, store: Store) -> Context:
+        """A registry on its own; the hooks are set later."""
+        return cls(settings=settings, store=store, uploads=Uploads(store), urls=Urls(settings))
+
+    def tell(self, event: Event) -> None:
+        """Let every observer know."""
+        for observer in self.observers:
+            observer.happened(event)

@@ -1,0 +1,331 @@
+"""The storage driver of a directory.
+
+    <root>/docker/registry/v2/…      see ``layout``
+    <root>/.staging/<uuid>           a file that is being written, a tree that is being removed
+
+Every path is resolved by the kernel below the root's descriptor with symbolic links refused (openat2), so that neither
+a link in the data nor a strange path leads outside. A file is staged, synced and renamed, and then its directory is
+synced; what is removed is first renamed away, so that it is gone at once and whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import logging
+import os
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from wherry.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+from wherry.linux.syscalls import c_int, c_uint, function
+from wherry.registry.storage import PathMissing, Stat
+
+_log = logging.getLogger(__name__)
+
+STAGING = ".staging"
+STALE_SECONDS = 24 * 3600
+"""A staged file so old belongs to no process any more."""
+FLUSH_BYTES = 16 * 1024 * 1024
+"""After so many bytes the kernel is told to begin writing, so that the fsync at the end finds little left to do."""
+
+_RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
+_ATTEMPTS = 8
+"""A directory that we have just made may be removed by a deletion before its first file is there."""
+
+_sync_file_range = function("sync_file_range", c_int, ctypes.c_int64, ctypes.c_int64, c_uint)
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+class FilesystemDriver:
+    """See ``storage.Driver``."""
+
+    name = "filesystem"
+
+    def __init__(self, root: str) -> None:
+        """Makes ``root``. Raises OSError."""
+        os.makedirs(root, exist_ok=True)
+        self._root = os.open(root, _DIRECTORY | os.O_CLOEXEC)
+        self._staging = self._make(STAGING)
+        self._sweep()
+
+    def read(self, path: str) -> bytes:
+        """See ``storage.Driver``."""
+        with self.open(path) as reader:
+            data = bytearray(reader.size)
+            view = memoryview(data)
+            filled = 0
+            while count := reader.readinto(view[filled:]):
+                filled += count
+            return bytes(data[:filled])
+
+    def write(self, path: str, data: bytes) -> None:
+        """See ``storage.Driver``."""
+        staged = str(uuid.uuid4())
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(staged, flags, 0o644, dir_fd=self._staging)
+        try:
+            with os.fdopen(fd, "wb", buffering=0) as file:
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(fd)
+            self._settle(self._staging, staged, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(staged, dir_fd=self._staging)
+            raise
+
+    def stat(self, path: str) -> Stat:
+        """See ``storage.Driver``."""
+        fd = self._open(path, os.O_PATH)
+        try:
+            return _stat(os.fstat(fd))
+        finally:
+            os.close(fd)
+
+    def open(self, path: str, offset: int = 0) -> FileReader:
+        """See ``storage.Driver``."""
+        fd = self._open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            size = _regular(fd, path)
+            if offset:
+                os.lseek(fd, offset, os.SEEK_SET)
+        except BaseException:
+            os.close(fd)
+            raise
+        return FileReader(fd, size)
+
+    def append(self, path: str) -> FileWriter:
+        """See ``storage.Driver``."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+        try:
+            fd = self._open(path, flags, 0o644)
+        except PathMissing:
+            os.close(self._make(_parent(path)))
+            fd = self._open(path, flags, 0o644)
+        return FileWriter(self, path, fd)
+
+    def list(self, path: str) -> list[str]:
+        """See ``storage.Driver``."""
+        fd = self._open(path, _DIRECTORY)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+
+    def walk(self, path: str) -> Iterator[tuple[str, Stat]]:
+        """See ``storage.Driver``. What is neither file nor directory is left out."""
+        try:
+            names = self.list(path)
+        except PathMissing:
+            return
+        for name in names:
+            inner = f"{path}/{name}"
+            try:
+                found = self.stat(inner)
+            except PathMissing:
+                continue
+            except OSError as error:
+                _log.warning("%s: %s", inner, error)
+                continue
+            if found.directory:
+                yield from self.walk(inner)
+            else:
+                yield inner, found
+
+    def delete(self, path: str) -> None:
+        """See ``storage.Driver``."""
+        gone = str(uuid.uuid4())
+        parent = self._open(_parent(path), _DIRECTORY)
+        try:
+            os.rename(os.path.basename(path), gone, src_dir_fd=parent, dst_dir_fd=self._staging)
+            os.fsync(parent)
+        except FileNotFoundError:
+            raise PathMissing(f"{path}: nothing there") from None
+        finally:
+            os.close(parent)
+        self._clear(gone)
+
+    def redirect(self, path: str, method: str) -> str | None:
+        """See ``storage.Driver``; a directory has no address."""
+        del path, method
+        return None
+
+    def check(self) -> None:
+        """See ``storage.Driver``."""
+        if not os.fstat(self._root).st_nlink:
+            raise OSError(errno.ENOENT, "the root directory has been removed")
+        os.statvfs(self._root)
+
+    def close(self) -> None:
+        """See ``storage.Driver``."""
+        os.close(self._staging)
+        os.close(self._root)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a synced file, replacing what is at ``target``; durable."""
+        parent = self._open(_parent(source), _DIRECTORY)
+        try:
+            self._settle(parent, os.path.basename(source), target)
+        finally:
+            os.close(parent)
+
+    def _settle(self, directory: int, name: str, target: str) -> None:
+        """Rename ``name`` in ``directory`` to ``target``, whose parents are made, and make that durable."""
+        for attempt in range(_ATTEMPTS):
+            parent = self._make(_parent(target))
+            try:
+                os.rename(name, os.path.basename(target), src_dir_fd=directory, dst_dir_fd=parent)
+                os.fsync(parent)
+            except FileNotFoundError:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+            else:
+                return
+            finally:
+                os.close(parent)
+
+    def _open(self, path: str, flags: int, mode: int = 0) -> int:
+        """Raises PathMissing, OSError (ELOOP: a symbolic link is on the way)."""
+        try:
+            return openat2(self._root, path or ".", flags, _RESOLVE, mode)
+        except OSError as error:
+            if error.errno in _MISSING:
+                raise PathMissing(f"{path}: nothing there") from None
+            if error.errno == errno.ELOOP:
+                raise OSError(errno.ELOOP, "symbolic links are not followed", path) from None
+            raise
+
+    def _make(self, path: str) -> int:
+        """A descriptor of the directory ``path``, made with its parents if there is none."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._open(path, _DIRECTORY)
+            except PathMissing:
+                parent = self._make(_parent(path))
+            try:
+                os.mkdir(os.path.basename(path), 0o755, dir_fd=parent)
+                os.fsync(parent)
+            except (FileExistsError, FileNotFoundError):
+                pass  # somebody was faster, or is removing the parent: look again
+            finally:
+                os.close(parent)
+        return self._open(path, _DIRECTORY)
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed has left in staging."""
+        oldest = time.time() - STALE_SECONDS
+        for name in os.listdir(self._staging):
+            with contextlib.suppress(OSError):
+                if os.stat(name, dir_fd=self._staging, follow_symlinks=False).st_mtime < oldest:
+                    self._clear(name)
+
+    def _clear(self, name: str) -> None:
+        """Remove a file or tree in staging."""
+        try:
+            os.unlink(name, dir_fd=self._staging)
+        except IsADirectoryError:
+            shutil.rmtree(name, dir_fd=self._staging)
+
+
+class FileReader:
+    """See ``storage.Reader``."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self.size = size
+        self.descriptor: int | None = fd
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See ``storage.Reader``."""
+        assert self.descriptor is not None
+        return os.readv(self.descriptor, [buffer])
+
+    def close(self) -> None:
+        """See ``storage.Reader``."""
+        if self.descriptor is not None:
+            fd, self.descriptor = self.descriptor, None
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class FileWriter:
+    """See ``storage.Writer``."""
+
+    def __init__(self, driver: FilesystemDriver, path: str, fd: int) -> None:
+        self._driver = driver
+        self._path = path
+        self._fd = fd
+        try:
+            self.size = _regular(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._flushed = self.size
+
+    def write(self, data: memoryview) -> None:
+        """See ``storage.Writer``."""
+        view = data
+        while view:
+            count = os.write(self._fd, view)
+            self.size += count
+            view = view[count:]
+        if self.size - self._flushed >= FLUSH_BYTES:
+            # Only a hint: what the disk has to say against it, the fsync will say.
+            _sync_file_range(self._fd, self._flushed, self.size - self._flushed, _SYNC_FILE_RANGE_WRITE)
+            self._flushed = self.size
+
+    def close(self) -> None:
+        """See ``storage.Writer``."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def publish(self, target: str) -> None:
+        """See ``storage.Writer``."""
+        os.fsync(self._fd)
+        self._driver.move(self._path, target)
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(path)
+
+
+def _regular(fd: int, path: str) -> int:
+    """The size of a regular file; what else it may be is refused."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return status.st_size
+
+
+def _stat(status: os.stat_result) -> Stat:
+    if stat.S_ISDIR(status.st_mode):
+        return Stat(0, status.st_mtime, directory=True)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "neither a file nor a directory")
+    return Stat(status.st_size, status.st_mtime)

@@ -1,0 +1,1 @@
+"""The operations of the distribution specification: a request and its target in, an answer out, errors raised."""

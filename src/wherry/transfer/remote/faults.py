@@ -1,0 +1,196 @@
+"""What can go wrong at a registry, and how the user is told: the words are those of Docker and of its HTTP library.
+
+Fault                 anything; ``retry`` says whether trying again makes sense
+├── Unreachable       no answer: name, connect, TLS, proxy, time
+├── Broken            an answer that ended too early or was not HTTP
+└── Refused           an answer with an error (distribution-spec, "Error Codes")
+
+Inside this package faults fly; every public method turns them into the family of ``lib/errors`` by ``told``.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from wherry.lib.errors import Internal, InvalidArgument, NotFound, Unauthorized, WherryError
+from wherry.oci.reference import Reference
+
+ERROR_MAX = 64 * 1024
+"""Bytes of an error's body that are looked at."""
+
+MESSAGES = {
+    "UNAUTHORIZED": "authentication required",
+    "DENIED": "requested access to the resource is denied",
+    "UNSUPPORTED": "The operation is unsupported.",
+    "TOOMANYREQUESTS": "too many requests",
+    "UNAVAILABLE": "service unavailable",
+    "UNKNOWN": "unknown error",
+    "MANIFEST_UNKNOWN": "manifest unknown",
+    "NAME_UNKNOWN": "repository name not known to registry",
+    "BLOB_UNKNOWN": "blob unknown to registry",
+}
+HOPELESS = frozenset({"UNAUTHORIZED", "UNSUPPORTED", "DENIED", "TOOMANYREQUESTS", "NAME_UNKNOWN"})
+"""Trying again does not help."""
+
+
+class Fault(Exception):
+    """Something went wrong at a registry. ``code`` is the registry's, ``status`` that of HTTP; empty and 0 if none."""
+
+    def __init__(self, message: str, *, code: str = "", status: int = 0, retry: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+        self.retry = retry
+        self.prefix = ""
+        """``Get "https://…": `` where the request itself failed, as Go's url.Error."""
+        self.retry_after = 0.0
+
+    def __str__(self) -> str:
+        return self.prefix + self.message
+
+    def during(self, method: str, url: object) -> Fault:
+        """The same, saying which request it was."""
+        self.prefix = f'{method.capitalize()} "{url}": {self.prefix}'
+        return self
+
+
+class Unreachable(Fault):
+    """No answer."""
+
+
+class Broken(Fault):
+    """An answer that ended too early, or was not HTTP."""
+
+
+class Refused(Fault):
+    """An answer that says no."""
+
+
+def read_refusal(status: int, reason: str, body: bytes, bearer_error: str = "", description: str = "") -> Refused:
+    """What an answer of 400 and above says (distribution-spec, "Error Codes"; RFC 6750, 3.1)."""
+    if not 400 <= status < 500:
+        text = reason or _phrase(status)
+        return Refused(f"received unexpected HTTP status: {status} {text}".rstrip(), status=status)
+    code = {"invalid_token": "UNAUTHORIZED", "insufficient_scope": "DENIED"}.get(bearer_error, "")
+    if code:
+        return _refused(code, description or MESSAGES[code], status)
+    return _parse_body(status, body)
+
+
+def _parse_body(status: int, body: bytes) -> Refused:
+    try:
+        told: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if status == HTTPStatus.UNAUTHORIZED:
+            return _refused("UNAUTHORIZED", MESSAGES["UNAUTHORIZED"], status)
+        return _unreadable(status, _syntax_error(body), body)
+    details = told.get("details") if isinstance(told, dict) else None
+    if isinstance(details, str) and details:
+        code = {401: "UNAUTHORIZED", 429: "TOOMANYREQUESTS"}.get(status, "UNKNOWN")
+        return _refused(code, details, status)
+    errors = told.get("errors") if isinstance(told, dict) else None
+    listed = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    if not listed:
+        if status == HTTPStatus.UNAUTHORIZED:
+            return _refused("UNAUTHORIZED", MESSAGES["UNAUTHORIZED"], status)
+        return _unreadable(status, "no error details found in HTTP response body", body)
+    code = str(listed[0].get("code") or "UNKNOWN")
+    message = str(listed[0].get("message") or MESSAGES.get(code.upper(), ""))
+    return _refused(code, message, status)
+
+
+def _refused(code: str, message: str, status: int) -> Refused:
+    words = code.lower().replace("_", " ")
+    return Refused(f"{words}: {message}", code=code.upper(), status=status, retry=code.upper() not in HOPELESS)
+
+
+def _unreadable(status: int, why: str, body: bytes) -> Refused:
+    shown = json.dumps(body[:2048].decode(errors="replace"), ensure_ascii=False)
+    return Refused(f"error parsing HTTP {status} response body: {why}: {shown}", status=status, retry=False)
+
+
+def _syntax_error(body: bytes) -> str:
+    """What Go's JSON reader says of the first byte that cannot be."""
+    text = body.decode(errors="replace").lstrip()
+    return f"invalid character '{text[0]}' looking for beginning of value" if text else "unexpected end of JSON input"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def unreachable(error: OSError, address: str = "") -> Unreachable:
+    """A failed connect, TLS handshake or exchange in the words of Go's net and crypto/tls."""
+    dial = f"dial tcp {address}: " if address else ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Unreachable(f"tls: failed to verify certificate: x509: {_certificate(error)}")
+    if isinstance(error, ssl.SSLError):
+        return Unreachable(_tls(error))
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"{dial}i/o timeout" if dial else "net/http: timeout awaiting response headers")
+    if isinstance(error, socket.gaierror):
+        host = address.rpartition(":")[0] or address
+        return Unreachable(f"dial tcp: lookup {host}: no such host")
+    text = (error.strerror or str(error) or type(error).__name__).lower()
+    return Unreachable(f"{dial}connect: {text}" if dial else text)
+
+
+def _certificate(error: ssl.SSLCertVerificationError) -> str:
+    unknown = {18, 19, 20, 21}  # X509_V_ERR_…: self-signed, self-signed in chain, no local issuer, leaf alone
+    if error.verify_code in unknown:
+        return "certificate signed by unknown authority"
+    if error.verify_code == 10:  # X509_V_ERR_CERT_HAS_EXPIRED
+        return "certificate has expired or is not yet valid"
+    return error.verify_message.lower()
+
+
+def _tls(error: ssl.SSLError) -> str:
+    reason = error.reason or ""
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}:
+        return "http: server gave HTTP response to HTTPS client"
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or reason == "UNEXPECTED_EOF_WHILE_READING":
+        return "EOF"
+    if "ALERT" in reason:
+        return f"remote error: tls: {reason.rpartition('ALERT_')[2].lower().replace('_', ' ')}"
+    return f"tls: {reason.lower().replace('_', ' ') or error}"
+
+
+def told(fault: Fault, name: Reference | None = None) -> WherryError:
+    """The error that the user gets; ``name`` is what was pulled, None where nothing was."""
+    message = str(fault)
+    if name is not None and not fault.prefix:
+        if fault.code == "DENIED":
+            access = f"pull access denied for {name.familiar_name}"
+            return NotFound(f"{access}, repository does not exist or may require 'docker login': {message}")
+        if fault.code == "MANIFEST_UNKNOWN":
+            return NotFound(f"manifest for {name.familiar} not found: {message}")
+        if fault.code == "NAME_UNKNOWN":
+            return NotFound(f"repository {name.familiar_name} not found: {message}")
+    if fault.code == "UNAUTHORIZED":
+        return Unauthorized(message)
+    if fault.code in {"MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NAME_UNKNOWN"}:
+        return NotFound(message)
+    return Internal(message)
+
+
+@contextmanager
+def telling(name: Reference | None = None) -> Iterator[None]:
+    """The boundary of the package: faults inside, the error family outside."""
+    try:
+        yield
+    except Fault as fault:
+        raise told(fault, name) from fault
+    except UnicodeError as error:
+        raise InvalidArgument(f"invalid character in a request: {error}") from None
