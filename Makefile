@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-rootless test test-vm lint format bench docs lock clean
+.PHONY: help setup demo demo-rootless test test-vm lint format bench docs lock registry-image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,8 @@ help:
 	  'make test-vm the tests that need a stock kernel (cgroup v2, AppArmor, systemd): in QEMU' \
 	  'make lint    format, ruff, mypy --strict, the import contracts' \
 	  'make bench   ratios to a real dockerd, side by side' \
-	  'make docs    write the generated pages under docs/' \
+	  'make registry-image  the registry as the image registry:2, for the daemon at $$DOCKER_HOST' \
+  'make docs    write the generated pages under docs/' \
 	  'make lock    resolve the dependencies anew and pin them by hash'
 
 # Debian packages and a virtual environment from the lock; quick when nothing is missing.
@@ -66,9 +67,13 @@ bench: setup
 docs: setup
 	$(BIN)/python tools/differences.py docs/differences.md
 	$(BIN)/python tools/conformance.py docs/conformance.md
+	$(BIN)/python tools/conformance.py docs/registry-conformance.md distribution
 
 lock: setup
 	tools/lock
+
+registry-image: setup
+	$(BIN)/python tools/registry_image.py
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
