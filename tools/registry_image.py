@@ -209,8 +209,8 @@ def build() -> Root:
 def _add_interpreter(root: Root, compiled: set[str]) -> None:
     root.copy(Path(os.path.realpath(sys.executable)), f"usr/bin/{PYTHON}")
     root.links["usr/bin/python3"] = PYTHON
-    for kind in ("stdlib", "platstdlib"):
-        top = Path(sysconfig.get_path(kind, vars={"base": sys.base_prefix, "platbase": sys.base_exec_prefix}))
+    bases = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
+    for top in sorted({Path(sysconfig.get_path(kind, vars=bases)) for kind in ("stdlib", "platstdlib")}):
         for source in _walk(top, UNUSED):
             extension = source.suffix == ".so"
             if source.suffix != ".py" and not extension:

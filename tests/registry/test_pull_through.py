@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from registry.requests import request
+from registry.requests import request as asked_for
 from wherry.lib.errors import InvalidArgument, NotFound, Unauthorized, Unavailable
 from wherry.registry import layout
 from wherry.registry.config import Settings
@@ -27,6 +27,7 @@ from wherry.registry.metrics import Metrics
 from wherry.registry.pull_through import PullThrough
 from wherry.registry.pull_through_expiry import Expiry
 from wherry.registry.pull_through_source import ProxySettings, parse_proxy
+from wherry.registry.storage import PathMissing
 from wherry.registry.store import Store
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -107,9 +108,18 @@ class Upstream:
         return list(self.tagged)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(FilesystemDriver(str(tmp_path / "root"))) as driver:
+class Blind(FilesystemDriver):
+    """As S3: what is being written cannot be read."""
+
+    def open(self, path: str, offset: int = 0) -> Any:
+        if "/_uploads/" in path:
+            raise PathMissing(path)
+        return super().open(path, offset)
+
+
+@pytest.fixture(params=[FilesystemDriver, Blind], ids=["files", "blind"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with closing(request.param(str(tmp_path / "root"))) as driver:
         yield Store(driver)
 
 
@@ -139,7 +149,7 @@ def _body(response: Response | None) -> bytes:
 
 
 def _get(**headers: str) -> Any:
-    return request("GET", "/v2/a/blobs/x", host="r.test", **headers)
+    return asked_for("GET", "/v2/a/blobs/x", host="r.test", **headers)
 
 
 def test_a_miss_is_fetched_and_kept(cache: PullThrough, upstream: Upstream, store: Store) -> None:
@@ -274,7 +284,7 @@ def test_a_head_fetches_nothing(cache: PullThrough, upstream: Upstream) -> None:
     """It tells the size that the manifest gives."""
     _, digest = upstream.push("latest", b"layer")
     cache.manifest("a", "latest")
-    response = cache.blob(request("HEAD"), "a", digest)
+    response = cache.blob(asked_for("HEAD"), "a", digest)
     assert response is not None
     assert response.length == 5
     assert f"blob {digest}" not in upstream.asked
@@ -310,9 +320,8 @@ def test_metrics(cache: PullThrough, upstream: Upstream, metrics: Metrics) -> No
 def test_settings() -> None:
     """The keys of Docker's registry."""
     assert parse_proxy({}) is None
-    assert parse_proxy({"remoteurl": "https://registry-1.docker.io"}) == ProxySettings(
-        domain="docker.io", insecure=False
-    )
+    hub = parse_proxy({"remoteurl": "https://registry-1.docker.io"})
+    assert hub == ProxySettings(url="https://registry-1.docker.io", domain="docker.io", insecure=False)
     asked = parse_proxy({"remoteurl": "http://h:5000", "username": "u", "password": "p", "ttl": "1h"})
     assert asked is not None
     assert (asked.domain, asked.insecure, asked.ttl) == ("h:5000", True, 3600)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -114,6 +116,42 @@ def test_killed_during_an_upload() -> None:
         assert repository.call("GET", f"blobs/{digest_of(data)}").body == data
 
 
+def test_killed_at_any_moment() -> None:
+    """kill -9 during pushes, six times: every blob is whole, every tag leads to an image whose parts are there."""
+    with Ours() as registry:
+        for turn in range(6):
+            told: list[str] = []
+            pushers = [threading.Thread(target=_push_on, args=(registry, f"{turn}-{one}", told)) for one in range(3)]
+            for pusher in pushers:
+                pusher.start()
+            time.sleep(random.uniform(0.02, 0.3))
+            registry.stop()
+            for pusher in pushers:
+                pusher.join()
+            for path in (registry.storage / "docker/registry/v2/blobs").glob("*/*/*/data"):
+                assert digest_of(path.read_bytes()) == f"sha256:{path.parent.name}"
+            registry.start()
+            repository = registry.repository("killed")
+            tags = repository.call("GET", "tags/list").json().get("tags", [])
+            assert set(told) <= set(tags), "what was told to be there is there"
+            for tag in tags:
+                answer = repository.get(tag)
+                assert answer.status == 200
+                manifest = answer.json()
+                for one in [manifest["config"], *manifest["layers"]]:
+                    assert repository.call("HEAD", f"blobs/{one['digest']}").headers["content-length"] == str(
+                        one["size"]
+                    )
+
+
+def _push_on(registry: Ours, name: str, told: list[str]) -> None:
+    """Push one image after the other until the registry is gone; tags that were answered for go into ``told``."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        for number in range(1000):
+            registry.repository("killed").push_image(f"{name}-{number}", f"{name}-{number}")
+            told.append(f"{name}-{number}")
+
+
 def test_two_push_the_same_blob_at_once() -> None:
     """Many clients that push one blob into several repositories all succeed, and it is whole."""
     data = os.urandom(3 * MIB)
@@ -126,7 +164,7 @@ def test_two_push_the_same_blob_at_once() -> None:
 
 def test_64_clients_pull_at_once() -> None:
     """All of them get the whole blob."""
-    data = os.urandom(8 * MIB)
+    data = os.urandom(3 * MIB)
     with Ours() as registry, ThreadPoolExecutor(64) as pool:
         registry.repository("many").push_blob(data)
         path = f"blobs/{digest_of(data)}"

@@ -7,7 +7,8 @@ import binascii
 from collections.abc import Mapping, Sequence
 
 from wherry.lib.errors import InvalidArgument, Unavailable
-from wherry.registry.errors import AccessRefused, NotServing
+from wherry.registry.auth_challenge import quoted, refusal
+from wherry.registry.errors import NotServing
 from wherry.registry.hooks import Access
 from wherry.registry.htpasswd import Htpasswd
 from wherry.registry.http.message import Request
@@ -34,17 +35,17 @@ class BasicAuthorizer:
             raise InvalidArgument(f"auth.htpasswd: {error}") from error
         return cls(needed("auth.htpasswd", options, "realm"), htpasswd)
 
-    def authorize(self, request: Request, accesses: Sequence[Access]) -> str:  # noqa: ARG002 - who is known may do all
+    def authorize(self, request: Request, accesses: Sequence[Access]) -> str:
         """See Authorizer."""
         given = parse_basic(request.headers.get("authorization", ""))
         if given is None:
-            raise AccessRefused(self._challenge)
+            raise refusal(self._challenge, accesses)
         try:
             if self._htpasswd.verify(*given):
                 return given[0]
         except Unavailable as error:
             raise NotServing(error.message) from error
-        raise AccessRefused(self._challenge)
+        raise refusal(self._challenge, accesses)
 
 
 def parse_basic(header: str) -> tuple[str, str] | None:
@@ -57,9 +58,3 @@ def parse_basic(header: str) -> tuple[str, str] | None:
     except (binascii.Error, ValueError):
         return None
     return (name, password) if colon else None
-
-
-def quoted(text: str) -> str:
-    """``text`` as a quoted string of a header (RFC 9110, 5.6.4)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

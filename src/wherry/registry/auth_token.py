@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from wherry.lib.errors import InvalidArgument
-from wherry.registry.auth_basic import quoted
+from wherry.registry.auth_challenge import quoted, refusal
 from wherry.registry.errors import AccessRefused
 from wherry.registry.hooks import Access
 from wherry.registry.http.message import Request
@@ -75,8 +75,7 @@ class TokenAuthorizer:
             challenge += f",scope={quoted(scopes(accesses))}"
         if error:
             challenge += f",error={quoted(error)}"
-        detail = [{"Type": one.kind, "Class": "", "Name": one.name, "Action": one.action} for one in accesses]
-        return AccessRefused(challenge, detail=detail or None)
+        return refusal(challenge, accesses)
 
 
 def scopes(accesses: Sequence[Access]) -> str:

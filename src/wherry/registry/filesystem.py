@@ -11,7 +11,6 @@ synced; what is removed is first renamed away, so that it is gone at once and wh
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import logging
 import os
@@ -19,12 +18,10 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator, Sequence
 
 from wherry.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
-from wherry.linux.syscalls import c_int, c_uint, function
+from wherry.registry.filesystem_file import FileReader, FileWriter, regular_size
 from wherry.registry.storage import PathMissing, Stat
 
 _log = logging.getLogger(__name__)
@@ -32,17 +29,12 @@ _log = logging.getLogger(__name__)
 STAGING = ".staging"
 STALE_SECONDS = 24 * 3600
 """A staged file so old belongs to no process any more."""
-FLUSH_BYTES = 16 * 1024 * 1024
-"""After so many bytes the kernel is told to begin writing, so that the fsync at the end finds little left to do."""
-
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
-_ATTEMPTS = 8
-"""A directory that we have just made may be removed by a deletion before its first file is there."""
-
-_sync_file_range = function("sync_file_range", c_int, ctypes.c_int64, ctypes.c_int64, c_uint)
-_SYNC_FILE_RANGE_WRITE = 2
+_BEGUN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
+_ATTEMPTS = 32
+"""Directories come and go while others push and delete; each time around somebody has got on."""
 
 
 class FilesystemDriver:
@@ -96,7 +88,7 @@ class FilesystemDriver:
         """See ``storage.Driver``."""
         fd = self._open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         try:
-            size = _regular(fd, path)
+            size = regular_size(fd, path)
             if offset:
                 os.lseek(fd, offset, os.SEEK_SET)
         except BaseException:
@@ -112,7 +104,7 @@ class FilesystemDriver:
         except PathMissing:
             os.close(self._make(_parent(path)))
             fd = self._open(path, flags, 0o644)
-        return FileWriter(self, path, fd)
+        return FileWriter(path, fd, self._move)
 
     def list(self, path: str) -> list[str]:
         """See ``storage.Driver``."""
@@ -171,7 +163,7 @@ class FilesystemDriver:
         os.close(self._staging)
         os.close(self._root)
 
-    def move(self, source: str, target: str) -> None:
+    def _move(self, source: str, target: str) -> None:
         """Rename a synced file, replacing what is at ``target``; durable."""
         parent = self._open(_parent(source), _DIRECTORY)
         try:
@@ -181,18 +173,68 @@ class FilesystemDriver:
 
     def _settle(self, directory: int, name: str, target: str) -> None:
         """Rename ``name`` in ``directory`` to ``target``, whose parents are made, and make that durable."""
-        for attempt in range(_ATTEMPTS):
-            parent = self._make(_parent(target))
+        for _ in range(_ATTEMPTS):
+            try:
+                parent = self._open(_parent(target), _DIRECTORY)
+            except PathMissing:
+                if self._settle_tree(directory, name, target):
+                    return
+                continue
             try:
                 os.rename(name, os.path.basename(target), src_dir_fd=directory, dst_dir_fd=parent)
                 os.fsync(parent)
             except FileNotFoundError:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
+                continue  # the directory is being removed
             else:
                 return
             finally:
                 os.close(parent)
+        raise OSError(errno.EAGAIN, "the directory keeps being removed", target)
+
+    def _settle_tree(self, directory: int, name: str, target: str) -> bool:
+        """The same where directories are missing; False: somebody else has begun them, look again.
+
+        They are made in staging and renamed into place with the file in them: a crash leaves no empty ones, which
+        would be listed as a tag that leads nowhere.
+        """
+        above, first, inner = self._above(target)
+        tree, last = str(uuid.uuid4()), os.path.basename(target)
+        made: list[int] = []
+        moved = False
+        try:
+            made.append(self._make(f"{STAGING}/{tree}"))
+            for part in inner:
+                os.mkdir(part, 0o755, dir_fd=made[-1])
+                made.append(os.open(part, _DIRECTORY | os.O_CLOEXEC, dir_fd=made[-1]))
+            os.rename(name, last, src_dir_fd=directory, dst_dir_fd=made[-1])
+            moved = True
+            for fd in reversed(made):
+                os.fsync(fd)
+            os.rename(tree, first, src_dir_fd=self._staging, dst_dir_fd=above)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                if moved:
+                    os.rename(last, name, src_dir_fd=made[-1], dst_dir_fd=directory)
+                self._clear(tree)
+            if moved and error.errno in _BEGUN:
+                return False
+            raise
+        else:
+            os.fsync(above)
+            return True
+        finally:
+            for fd in (above, *made):
+                os.close(fd)
+
+    def _above(self, path: str) -> tuple[int, str, Sequence[str]]:
+        """The lowest directory above ``path`` that there is, the first that is missing, and those between."""
+        missing: list[str] = []
+        while True:
+            path = _parent(path)
+            try:
+                return self._open(_parent(path), _DIRECTORY), os.path.basename(path), missing
+            except PathMissing:
+                missing.insert(0, os.path.basename(path))
 
     def _open(self, path: str, flags: int, mode: int = 0) -> int:
         """Raises PathMissing, OSError (ELOOP: a symbolic link is on the way)."""
@@ -237,90 +279,8 @@ class FilesystemDriver:
             shutil.rmtree(name, dir_fd=self._staging)
 
 
-class FileReader:
-    """See ``storage.Reader``."""
-
-    def __init__(self, fd: int, size: int) -> None:
-        self.size = size
-        self.descriptor: int | None = fd
-
-    def readinto(self, buffer: memoryview) -> int:
-        """See ``storage.Reader``."""
-        assert self.descriptor is not None
-        return os.readv(self.descriptor, [buffer])
-
-    def close(self) -> None:
-        """See ``storage.Reader``."""
-        if self.descriptor is not None:
-            fd, self.descriptor = self.descriptor, None
-            os.close(fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class FileWriter:
-    """See ``storage.Writer``."""
-
-    def __init__(self, driver: FilesystemDriver, path: str, fd: int) -> None:
-        self._driver = driver
-        self._path = path
-        self._fd = fd
-        try:
-            self.size = _regular(fd, path)
-        except BaseException:
-            os.close(fd)
-            raise
-        self._flushed = self.size
-
-    def write(self, data: memoryview) -> None:
-        """See ``storage.Writer``."""
-        view = data
-        while view:
-            count = os.write(self._fd, view)
-            self.size += count
-            view = view[count:]
-        if self.size - self._flushed >= FLUSH_BYTES:
-            # Only a hint: what the disk has to say against it, the fsync will say.
-            _sync_file_range(self._fd, self._flushed, self.size - self._flushed, _SYNC_FILE_RANGE_WRITE)
-            self._flushed = self.size
-
-    def close(self) -> None:
-        """See ``storage.Writer``."""
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            os.close(fd)
-
-    def publish(self, target: str) -> None:
-        """See ``storage.Writer``."""
-        os.fsync(self._fd)
-        self._driver.move(self._path, target)
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 def _parent(path: str) -> str:
     return os.path.dirname(path)
-
-
-def _regular(fd: int, path: str) -> int:
-    """The size of a regular file; what else it may be is refused."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return status.st_size
 
 
 def _stat(status: os.stat_result) -> Stat:

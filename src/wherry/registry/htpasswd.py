@@ -29,6 +29,8 @@ PASSWORD_MAX = 72
 """Bytes; bcrypt looks at no more, and Go's registry cuts there too."""
 FILE_MAX = 16 * 1024 * 1024
 REMEMBERED_MAX = 1024
+HASHING_MAX = 2
+"""Passwords hashed at once: strangers who guess must not take every processor."""
 PROVISIONED_USER = "docker"
 
 _DUMMY = b"$2b$10$abcdefghijklmnopqrstuuhdS5s41EKp9O8iGn2dB1t9Rtkq5nMeW"
@@ -55,6 +57,7 @@ class Htpasswd:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._hashing = threading.BoundedSemaphore(HASHING_MAX)
         self._stamp: tuple[int, int, int] | None = None
         self._entries: Mapping[str, bytes] = {}
         self._key = secrets.token_bytes(32)
@@ -64,14 +67,14 @@ class Htpasswd:
         """Whether ``password`` is that of ``name``. Raises Unavailable where the file cannot be read."""
         digest = self._current().get(name)
         if digest is None:
-            _matches(password, _DUMMY)
+            self._matches(password, _DUMMY)
             return False
         proof = hmac.digest(self._key, b"\0".join((name.encode(), password.encode(), digest)), hashlib.sha256)
         with self._lock:
             if proof in self._remembered:
                 self._remembered.move_to_end(proof)
                 return True
-        if not _matches(password, digest):
+        if not self._matches(password, digest):
             return False
         with self._lock:
             self._remembered[proof] = None
@@ -107,9 +110,9 @@ class Htpasswd:
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"htpasswd: cannot read {self.path}: {error}") from error
 
-
-def _matches(password: str, digest: bytes) -> bool:
-    try:
-        return bcrypt.checkpw(password.encode()[:PASSWORD_MAX], digest)
-    except ValueError:  # not a bcrypt hash, or a password with a NUL
-        return False
+    def _matches(self, password: str, digest: bytes) -> bool:
+        with self._hashing:
+            try:
+                return bcrypt.checkpw(password.encode()[:PASSWORD_MAX], digest)
+            except ValueError:  # not a bcrypt hash, or a password with a NUL
+                return False

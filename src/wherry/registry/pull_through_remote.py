@@ -9,6 +9,7 @@ from wherry.oci.reference import Reference
 from wherry.registry.pull_through_flight import Incoming
 from wherry.registry.pull_through_source import ProxySettings
 from wherry.transfer.remote.insecure import Insecure
+from wherry.transfer.remote.mirrors import parse_mirrors
 from wherry.transfer.remote.registries import Registries
 from wherry.transfer.remote.repository import Repository
 from wherry.transfer.remote.settings import RegistrySettings
@@ -23,11 +24,18 @@ class Remote:
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
         self._stop = Stop()
+        # A plain http address is a mirror of itself: the client would try TLS first at one that is merely insecure.
+        mirrors = parse_mirrors([f"{settings.domain}={settings.url}"]) if settings.insecure else ()
         hosts = frozenset({settings.domain}) if settings.insecure else frozenset[str]()
         # Impatient: what is in the cache is to be served soon when upstream is down.
         self._registries = Registries(
             RegistrySettings(
-                insecure=Insecure(hosts), attempts=2, retry_delay=0.2, connect_timeout=5.0, ping_timeout=5.0
+                mirrors=mirrors,
+                insecure=Insecure(hosts),
+                attempts=2,
+                retry_delay=0.2,
+                connect_timeout=5.0,
+                ping_timeout=5.0,
             )
         )
 
@@ -37,6 +45,7 @@ class Remote:
     def close(self) -> None:
         """Break off what is under way."""
         self._stop.set()
+        self._registries.close()
 
     def resolve(self, repository: str, tag: str) -> str:
         """See Source."""

@@ -45,7 +45,9 @@ class Source(Protocol):
 class ProxySettings:
     """What ``proxy`` says; ``ttl`` in seconds, 0 for ever."""
 
+    url: str
     domain: str
+    """Of the names by which upstream's client knows what is there."""
     insecure: bool
     credentials: Credentials | None = field(default=None, repr=False)
     ttl: float = TTL
@@ -66,8 +68,9 @@ def parse_proxy(options: Options) -> ProxySettings | None:
     if ttl < 0:
         raise InvalidArgument(f"{WHERE}: ttl must not be negative")
     return ProxySettings(
+        url=f"{parts.scheme}://{parts.netloc}",
         domain=DEFAULT_DOMAIN if parts.netloc in HUB else parts.netloc,
         insecure=parts.scheme == "http",
-        credentials=Credentials(username, password) if username else None,
+        credentials=Credentials(username, password, server_address=parts.netloc) if username else None,
         ttl=ttl,
     )

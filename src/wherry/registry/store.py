@@ -164,8 +164,9 @@ class Repository:
     def tag(self, tag: str, digest: str) -> None:
         """Let a tag name a manifest."""
         target = digest.encode("ascii")
-        self._driver.write(layout.tag_index(self.name, tag, digest), target)
+        # In this order a tag that is listed leads somewhere, wherever this breaks off.
         self._driver.write(layout.tag_current(self.name, tag), target)
+        self._driver.write(layout.tag_index(self.name, tag, digest), target)
 
     def untag(self, tag: str) -> bool:
         """Forget a tag; whether there was one."""

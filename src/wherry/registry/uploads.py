@@ -106,9 +106,11 @@ class Uploads:
             assert state.hash is not None
             found = f"{algorithm}:{state.hash.hexdigest()}"
             if found == digest:
+                # Noted first, so that no collection takes it before it is linked; the gate is not held while a large
+                # file is synced, which would hold up every push.
+                self._store.gate.note(digest)
+                self._store.publish(writer, digest)
                 with self._store.gate.shared():
-                    self._store.gate.note(digest)
-                    self._store.publish(writer, digest)
                     self._store.repository(repository).link_blob(digest)
         self.forget(repository, identifier)
         if found != digest:
@@ -165,7 +167,7 @@ class Uploads:
             writer.write(buffer[:count])
             if failure is not None:
                 raise failure
-            if not count:
+            if count < len(buffer):
                 return
 
     def _rehash(self, repository: str, identifier: str, state: _State, size: int) -> None:

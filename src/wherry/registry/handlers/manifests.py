@@ -11,6 +11,7 @@ from wherry.registry.documents import (
     DOCKER_MANIFEST,
     INDEXES,
     MANIFEST_MAX,
+    MANIFESTS,
     OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,
@@ -171,7 +172,7 @@ def _check(context: Context, repository: Repository, document: Document) -> None
     for one in document.manifests:
         raw = repository.manifest(one.digest)
         size = len(raw) if raw is not None else repository.blob_size(one.digest)
-        if raw is None and (size is None or one.media_type in INDEXES):
+        if raw is None and (size is None or one.media_type in INDEXES or one.media_type in MANIFESTS):
             raise ManifestBlobUnknown(detail={"Digest": one.digest})
         assert size is not None
         context.store.gate.note(one.digest)

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 CLIENT_GONE = 499
 """What the log says of a request whose client went before it was answered, as nginx does."""
 _HEAD_END = b"\r\n\r\n"
+_TLS_HANDSHAKE = b"\x16\x03"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -146,6 +147,10 @@ class Connection:
         while True:
             while self._buffer.startswith(b"\r\n"):
                 self._buffer = self._buffer[2:]
+            if self._buffer.startswith(_TLS_HANDSHAKE):
+                # Clients try TLS first and would wait for their deadline: it has no end of head.
+                self.refuse(400, "client sent a TLS handshake to a plain HTTP server")
+                raise self._ended()
             end = self._buffer.find(_HEAD_END)
             if (len(self._buffer) if end < 0 else end) > bounds.header:
                 self.refuse(431, f"request header is larger than the limit of {bounds.header} bytes")

@@ -38,7 +38,7 @@ class Request:
     query: QueryString
     headers: Headers
     client: str
-    """Where it came from, ``address:port``; what a proxy says in X-Forwarded-For or X-Real-Ip goes before."""
+    """Who is connected, ``address:port``: a proxy, where there is one."""
     secure: bool
     """Over TLS to us."""
     target: str

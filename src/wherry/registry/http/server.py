@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 BACKLOG = 512
 HANDSHAKE_SECONDS = 30.0
 _POLL = 0.05
+_NO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+"""Go's words to who speaks HTTP to a TLS port."""
 
 
 class Server:
@@ -120,6 +122,11 @@ def _handshake(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
     wrapped = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
     try:
         wrapped.do_handshake()
+    except ssl.SSLError as error:
+        with socket.socket(fileno=wrapped.detach()) as plain, contextlib.suppress(OSError):
+            if error.reason == "HTTP_REQUEST":
+                plain.sendall(_NO_TLS)
+        raise
     except BaseException:
         wrapped.close()
         raise
