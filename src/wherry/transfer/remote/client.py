@@ -109,10 +109,7 @@ class Client:
     ) -> Response:
         """An answer below 400, or one whose status is in ``accept``. Raises Fault, Stopped."""
         asked = (*self._scopes, *(scope for scope in scopes if scope not in self._scopes))
-        try:
-            response = self._authorized(method, url, dict(headers or {}), body, asked)
-        except Fault as fault:
-            raise fault.during(method, url) from None
+        response = self._authorized(method, url, dict(headers or {}), body, asked)
         if response.status >= 400 and response.status not in accept:
             with response:
                 raise refusal_of(response)
@@ -129,14 +126,14 @@ class Client:
     def _authorized(
         self, method: str, url: Url, headers: dict[str, str], body: Body, scopes: tuple[str, ...]
     ) -> Response:
-        header = self._authorization((*scopes, *self._known.wider), fresh=False) if self._ours(url) else ""
+        header = self._authorization(method, url, scopes, fresh=False) if self._ours(url) else ""
         response = self._follow(method, url, headers, header, body)
         if response.status != UNAUTHORIZED or not body.again or response.url.origin != self.place.url.origin:
             return response
         if not self._learn(response, scopes, had=bool(header)):
             return response
         response.close()
-        header = self._authorization((*scopes, *self._known.wider), fresh=True)
+        header = self._authorization(method, url, scopes, fresh=True)
         return self._follow(method, url, headers, header, body)
 
     def _learn(self, response: Response, scopes: tuple[str, ...], *, had: bool) -> bool:
@@ -157,7 +154,13 @@ class Client:
         self._known.challenges = challenges
         return learned
 
-    def _authorization(self, scopes: tuple[str, ...], *, fresh: bool) -> str:
+    def _authorization(self, method: str, url: Url, scopes: tuple[str, ...], *, fresh: bool) -> str:
+        try:
+            return self._header((*scopes, *self._known.wider), fresh=fresh)
+        except Fault as fault:
+            raise fault.during(method, url) from None
+
+    def _header(self, scopes: tuple[str, ...], *, fresh: bool) -> str:
         credentials = self._credentials
         if credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
@@ -187,16 +190,18 @@ class Client:
 
     def _follow(self, method: str, url: Url, headers: dict[str, str], authorization: str, body: Body) -> Response:
         timeout = self._services.settings.read_timeout
-        for _ in range(REDIRECTS_MAX):
-            secret = {"Authorization": authorization} if authorization and self._ours(url) else {}
-            response = self._exchange(method, url, {**headers, **secret}, body, timeout)
-            location = response.header("Location")
-            if response.status not in REDIRECTS or not location:
-                return response
-            with response:
-                target = self._redirected(method, url, location, response.status)
-            url = target
-        raise Fault(f"stopped after {REDIRECTS_MAX} redirects", retry=False)
+        try:
+            for _ in range(REDIRECTS_MAX):
+                secret = {"Authorization": authorization} if authorization and self._ours(url) else {}
+                response = self._exchange(method, url, {**headers, **secret}, body, timeout)
+                location = response.header("Location")
+                if response.status not in REDIRECTS or not location:
+                    return response
+                with response:
+                    url = self._redirected(method, url, location, response.status)
+        except Fault as fault:
+            raise fault.during(method, url) from None
+        raise Fault(f"stopped after {REDIRECTS_MAX} redirects", retry=False).during(method, url)
 
     def _redirected(self, method: str, url: Url, location: str, status: int) -> Url:
         try:

@@ -85,7 +85,7 @@ def _connect(host: str, port: int, timeout: float, stop: Stop) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        failure = error if isinstance(error, OSError) else socket.gaierror(str(error))
+        failure = error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, str(error))
         raise unreachable(failure, f"{host}:{port}") from None
     fault = Unreachable(f"dial tcp: lookup {host}: no such host")
     for family, kind, protocol, _, address in found:
@@ -147,14 +147,27 @@ def mapped() -> Iterator[None]:
     except http.client.RemoteDisconnected:
         raise Broken("EOF") from None
     except http.client.BadStatusLine as error:
-        shown = str(error).strip().strip("'\"")[:200]
-        raise Broken(f'net/http: HTTP/1.x transport connection broken: malformed HTTP response "{shown}"') from None
+        raise Broken(f"net/http: HTTP/1.x transport connection broken: {_malformed(str(error))}") from None
     except http.client.IncompleteRead:
         raise Broken("unexpected EOF") from None
     except http.client.HTTPException as error:
         raise Broken(f"net/http: HTTP/1.x transport connection broken: {error or type(error).__name__}") from None
+    except (ConnectionResetError, BrokenPipeError) as error:
+        raise Broken((error.strerror or "connection reset by peer").lower()) from None
     except OSError as error:
         raise unreachable(error) from None
+
+
+def _malformed(line: str) -> str:
+    """What Go says of a status line that is none."""
+    line = line.strip().strip("'\"")[:200]
+    version, space, rest = line.partition(" ")
+    code = rest.lstrip().partition(" ")[0]
+    if not space:
+        return f'malformed HTTP response "{line}"'
+    if len(code) != 3 or not code.isdigit():
+        return f'malformed HTTP status code "{code}"'
+    return f'malformed HTTP version "{version}"'
 
 
 def hang_up(connection: Connection) -> None:

@@ -16,28 +16,40 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from wherry.lib.errors import Internal, InvalidArgument, NotFound, Unauthorized, WherryError
+from wherry.lib.errors import Forbidden, Internal, InvalidArgument, NotFound, Unauthorized, WherryError
 from wherry.oci.reference import Reference
 
 ERROR_MAX = 64 * 1024
 """Bytes of an error's body that are looked at."""
 
 MESSAGES = {
+    "UNKNOWN": "unknown error",
+    "UNSUPPORTED": "The operation is unsupported.",
     "UNAUTHORIZED": "authentication required",
     "DENIED": "requested access to the resource is denied",
-    "UNSUPPORTED": "The operation is unsupported.",
-    "TOOMANYREQUESTS": "too many requests",
     "UNAVAILABLE": "service unavailable",
-    "UNKNOWN": "unknown error",
-    "MANIFEST_UNKNOWN": "manifest unknown",
+    "TOOMANYREQUESTS": "too many requests",
+    "DIGEST_INVALID": "provided digest did not match uploaded content",
+    "SIZE_INVALID": "provided length did not match content length",
+    "RANGE_INVALID": "invalid content range",
+    "NAME_INVALID": "invalid repository name",
+    "TAG_INVALID": "manifest tag did not match URI",
     "NAME_UNKNOWN": "repository name not known to registry",
+    "MANIFEST_UNKNOWN": "manifest unknown",
+    "MANIFEST_INVALID": "manifest invalid",
+    "MANIFEST_UNVERIFIED": "manifest failed signature verification",
+    "MANIFEST_BLOB_UNKNOWN": "blob unknown to registry",
     "BLOB_UNKNOWN": "blob unknown to registry",
+    "BLOB_UPLOAD_UNKNOWN": "blob upload unknown to registry",
+    "BLOB_UPLOAD_INVALID": "blob upload invalid",
 }
-HOPELESS = frozenset({"UNAUTHORIZED", "UNSUPPORTED", "DENIED", "TOOMANYREQUESTS", "NAME_UNKNOWN"})
+"""The codes that Docker knows, with their usual messages."""
+HOPELESS = frozenset({"UNAUTHORIZED", "UNSUPPORTED", "DENIED", "TOOMANYREQUESTS", "NAME_UNKNOWN", "BLOB_UNKNOWN"})
 """Trying again does not help."""
 
 
@@ -53,6 +65,9 @@ class Fault(Exception):
         self.prefix = ""
         """``Get "https://…": `` where the request itself failed, as Go's url.Error."""
         self.retry_after = 0.0
+        """Seconds that the registry asked to wait."""
+        self.bare = False
+        """Whether the registry said no more than a code."""
 
     def __str__(self) -> str:
         return self.prefix + self.message
@@ -92,7 +107,7 @@ def _parse_body(status: int, body: bytes) -> Refused:
     except (msgspec.DecodeError, UnicodeDecodeError):
         if status == HTTPStatus.UNAUTHORIZED:
             return _refused("UNAUTHORIZED", MESSAGES["UNAUTHORIZED"], status)
-        return _unreadable(status, _syntax_error(body), body)
+        return _unreadable(status, syntax_error(body), body)
     details = told.get("details") if isinstance(told, dict) else None
     if isinstance(details, str) and details:
         code = {401: "UNAUTHORIZED", 429: "TOOMANYREQUESTS"}.get(status, "UNKNOWN")
@@ -103,14 +118,20 @@ def _parse_body(status: int, body: bytes) -> Refused:
         if status == HTTPStatus.UNAUTHORIZED:
             return _refused("UNAUTHORIZED", MESSAGES["UNAUTHORIZED"], status)
         return _unreadable(status, "no error details found in HTTP response body", body)
-    code = str(listed[0].get("code") or "UNKNOWN")
-    message = str(listed[0].get("message") or MESSAGES.get(code.upper(), ""))
+    code = str(listed[0].get("code") or "UNKNOWN").upper()
+    code = code if code in MESSAGES else "UNKNOWN"
+    message = str(listed[0].get("message") or "")
+    if listed[0].get("detail") is None and message in {"", MESSAGES[code]}:
+        # Docker takes an error without particulars for its bare code, and says no more than that.
+        return _refused(code, "", status)
     return _refused(code, message, status)
 
 
 def _refused(code: str, message: str, status: int) -> Refused:
-    words = code.lower().replace("_", " ")
-    return Refused(f"{words}: {message}", code=code.upper(), status=status, retry=code.upper() not in HOPELESS)
+    words = code.lower().replace("_", " ") + (f": {message}" if message else "")
+    refused = Refused(words, code=code, status=status, retry=code not in HOPELESS)
+    refused.bare = not message
+    return refused
 
 
 def _unreadable(status: int, why: str, body: bytes) -> Refused:
@@ -118,10 +139,17 @@ def _unreadable(status: int, why: str, body: bytes) -> Refused:
     return Refused(f"error parsing HTTP {status} response body: {why}: {shown}", status=status, retry=False)
 
 
-def _syntax_error(body: bytes) -> str:
-    """What Go's JSON reader says of the first byte that cannot be."""
-    text = body.decode(errors="replace").lstrip()
-    return f"invalid character '{text[0]}' looking for beginning of value" if text else "unexpected end of JSON input"
+def syntax_error(body: bytes) -> str:
+    """What Go's JSON reader says of a body that is not JSON from its first bytes on."""
+    text = body[:64].decode(errors="replace").lstrip(" \t\r\n")
+    if not text:
+        return "unexpected end of JSON input"
+    for literal in ("true", "false", "null"):
+        if text[0] == literal[0]:
+            for found, wanted in zip(text[1:], literal[1:], strict=False):
+                if found != wanted:
+                    return f"invalid character '{found}' in literal {literal} (expecting '{wanted}')"
+    return f"invalid character '{text[0]}' looking for beginning of value"
 
 
 def _phrase(status: int) -> str:
@@ -142,9 +170,22 @@ def unreachable(error: OSError, address: str = "") -> Unreachable:
         return Unreachable(f"{dial}i/o timeout" if dial else "net/http: timeout awaiting response headers")
     if isinstance(error, socket.gaierror):
         host = address.rpartition(":")[0] or address
-        return Unreachable(f"dial tcp: lookup {host}: no such host")
+        why = "server misbehaving" if error.errno == socket.EAI_AGAIN else "no such host"
+        return Unreachable(f"dial tcp: lookup {host}{_name_server()}: {why}")
     text = (error.strerror or str(error) or type(error).__name__).lower()
     return Unreachable(f"{dial}connect: {text}" if dial else text)
+
+
+def _name_server() -> str:
+    """`` on 192.0.2.1:53``: whom the name was asked of, which tells a wrong name from a wrong name server."""
+    try:
+        lines = Path("/etc/resolv.conf").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    servers = [words[1] for line in lines if (words := line.split())[:1] == ["nameserver"] and len(words) > 1]
+    if not servers:
+        return ""
+    return f" on [{servers[0]}]:53" if ":" in servers[0] else f" on {servers[0]}:53"
 
 
 def _certificate(error: ssl.SSLCertVerificationError) -> str:
@@ -170,7 +211,7 @@ def _tls(error: ssl.SSLError) -> str:
 def told(fault: Fault, name: Reference | None = None) -> WherryError:
     """The error that the user gets; ``name`` is what was pulled, None where nothing was."""
     message = str(fault)
-    if name is not None and not fault.prefix:
+    if name is not None and not fault.prefix and not fault.bare:
         if fault.code == "DENIED":
             access = f"pull access denied for {name.familiar_name}"
             return NotFound(f"{access}, repository does not exist or may require 'docker login': {message}")
@@ -178,10 +219,13 @@ def told(fault: Fault, name: Reference | None = None) -> WherryError:
             return NotFound(f"manifest for {name.familiar} not found: {message}")
         if fault.code == "NAME_UNKNOWN":
             return NotFound(f"repository {name.familiar_name} not found: {message}")
-    if fault.code == "UNAUTHORIZED":
+    if fault.code == "UNAUTHORIZED" and not fault.prefix and name is None:
+        # Of a pull it would be 401, at which clients before 29 ask for a password, whoever is there to answer.
         return Unauthorized(message)
     if fault.code in {"MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NAME_UNKNOWN"}:
         return NotFound(message)
+    if fault.code == "DENIED" and not fault.prefix:
+        return Forbidden(message)
     return Internal(message)
 
 

@@ -29,7 +29,7 @@ class Insecure:
     networks: tuple[Network, ...] = LOOPBACK
 
     def covers(self, netloc: str) -> bool:
-        """Whether the registry at ``host[:port]`` may be insecure. Resolves the name; a name without address may not."""
+        """Whether ``host[:port]`` may be insecure. Resolves the name; one without an address may not."""
         if netloc in self.hosts:
             return True
         addresses = _addresses(_host_of(netloc))

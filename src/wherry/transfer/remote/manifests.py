@@ -14,6 +14,7 @@ from wherry.lib.errors import Internal, InvalidArgument
 from wherry.oci.digest import digest_of, is_digest, parse_digest
 from wherry.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, INDEXES, MANIFEST_MAX, MANIFESTS, OCI_INDEX, OCI_MANIFEST
 from wherry.oci.reference import Reference
+from wherry.transfer.remote.faults import syntax_error
 from wherry.transfer.remote.transport import Response
 
 ACCEPT = f"{DOCKER_LIST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {OCI_MANIFEST}"
@@ -68,7 +69,10 @@ def _checked_type(raw: bytes, content_type: str, name: Reference, reference: str
     try:
         document: Any = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"invalid manifest: {error}") from None
+        if raw.lstrip()[:1] == b"{":
+            raise InvalidArgument(f"invalid manifest: {error}") from None
+        known = content_type in MANIFESTS | INDEXES | SCHEMA1
+        raise Internal(("" if known else "error unmarshalling content: ") + syntax_error(raw)) from None
     if not isinstance(document, dict):
         raise InvalidArgument("invalid manifest: expected an object")
     own = document.get("mediaType")

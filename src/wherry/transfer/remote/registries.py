@@ -37,10 +37,12 @@ class Registries:
         push: bool = False,
         stop: Stop | None = None,
         report: Callable[[str], None] | None = None,
+        plain: bool = False,
     ) -> Repository:
         """The repository of ``name``; nothing is asked of the registry yet. Resolves names, to tell who is insecure.
 
-        ``report`` is told of places that failed and were passed over.
+        ``report`` is told of places that failed and were passed over. With ``plain`` errors are in the registry's own
+        words, without those of a pull.
         """
         stop = stop or Stop()
         actions = "pull,push" if push else "pull"
@@ -54,7 +56,7 @@ class Registries:
             )
             for place in places_of(self.settings, name, push=push)
         ]
-        return Repository(name, self.services, Places(clients, report), stop, push=push)
+        return Repository(name, self.services, Places(clients, report), stop, plain=plain or push)
 
     def close(self) -> None:
         """Hang up on every registry."""

@@ -39,12 +39,12 @@ FOREIGN_MAX = 8
 class Repository:
     """Thread-safe: its blobs may be fetched and sent from several threads at once."""
 
-    def __init__(self, name: Reference, services: Services, places: Places, stop: Stop, *, push: bool) -> None:
+    def __init__(self, name: Reference, services: Services, places: Places, stop: Stop, *, plain: bool) -> None:
         self.name = name
         self._services = services
         self._places = places
         self._stop = stop
-        self._push = push
+        self._plain = plain
         self._uploads = Uploads(places.own, self._patience)
 
     def manifest(self, reference: str, *, head: bool = False) -> Fetched:
@@ -64,7 +64,13 @@ class Repository:
                 found = read_head(response, self.name, reference) if response.status < 400 else None
             if found is not None:
                 return found
-        with client.call("GET", url, headers) as response:
+        try:
+            response = client.call("GET", url, headers)
+        except Fault as fault:
+            # Docker asks for the head of a tag first, which is where a broken connection then shows.
+            fault.prefix = fault.prefix.replace("Get ", "Head ", 1) if ":" not in reference else fault.prefix
+            raise
+        with response:
             return read_manifest(response, self.name, reference)
 
     def blob(self, descriptor: Descriptor, *, offset: int = 0) -> BlobReader:
@@ -82,8 +88,10 @@ class Repository:
                 lambda client: client.call("GET", client.place.target(f"blobs/{descriptor.digest}"), headers)
             )
         except Fault as fault:
-            if not descriptor.urls or fault.status not in NOT_FOUND:
+            if fault.status not in NOT_FOUND:
                 raise
+            if not descriptor.urls:
+                raise Fault("unknown blob", code="BLOB_UNKNOWN", status=fault.status, retry=False) from None
         return self._open_foreign(descriptor.urls, headers)
 
     def _open_foreign(self, urls: list[str], headers: dict[str, str]) -> Response:
@@ -158,8 +166,8 @@ class Repository:
         return Patience(settings.attempts, settings.retry_delay, self._stop)
 
     def _named(self, reference: str) -> Reference | None:
-        """The name for messages of a pull; a push is spoken of without."""
-        if self._push:
+        """The name for messages of a pull; None where messages go without."""
+        if self._plain:
             return None
         if not reference or self.name.tag or self.name.digest:
             return self.name

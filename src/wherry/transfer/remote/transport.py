@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from wherry.diff.errors import Stopped
-from wherry.transfer.remote.body import NOTHING, Body
+from wherry.transfer.remote.body import NOTHING, Body, Plain
 from wherry.transfer.remote.connection import Connection, Route, dial, hang_up, mapped
 from wherry.transfer.remote.faults import Broken, Fault
 from wherry.transfer.remote.proxies import Proxies
@@ -164,8 +164,11 @@ class Transport:
             try:
                 return self._exchange(kept, route, asked)
             except Broken:
-                # The other side may have hung up just then, which is no failure of this request.
+                # The other side may have hung up just then, which is no failure of this request. A large body is not
+                # sent twice without anybody knowing.
                 stop.check()
+                if not isinstance(body, Plain):
+                    raise
         return self._exchange(dial(route, min(self._connect_timeout, timeout), stop), route, asked)
 
     def _exchange(self, connection: Connection, route: Route, asked: Asked) -> Response:
