@@ -9,17 +9,24 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 DEPTH_MAX = 128
 """Descriptors held at once. Deeper directories are moved up before they are removed, and not counted by ``usage``."""
 
 
-def remove_tree(path: str) -> None:
+class RemovalStopped(Exception):
+    """The caller of ``remove_tree`` gave up; some of the tree is left."""
+
+    def __str__(self) -> str:
+        return "there was no time for it"
+
+
+def remove_tree(path: str, stopped: Callable[[], bool] = lambda: False) -> None:
     """Remove ``path`` and all below it; nothing there is success, and so is what somebody else removes meanwhile.
 
-    Raises OSError naming what would not go.
+    Raises OSError naming what would not go, RemovalStopped.
     """
     try:
         top = os.open(path, DIRECTORY)
@@ -27,7 +34,7 @@ def remove_tree(path: str) -> None:
         return
     try:
         while names := os.listdir(top):
-            _remove_below(top, names)
+            _remove_below(top, names, stopped)
     finally:
         os.close(top)
     with contextlib.suppress(FileNotFoundError):
@@ -48,14 +55,14 @@ def remove_at(directory: int, name: bytes) -> None:
         os.rmdir(name, dir_fd=directory)
 
 
-def _remove_below(top: int, names: list[str]) -> None:
+def _remove_below(top: int, names: list[str], stopped: Callable[[], bool] = lambda: False) -> None:
     """Remove the entries ``names`` of ``top``; what lies too deep is moved into ``top`` under a fresh name instead."""
     moved = 0
     stack: list[tuple[int, Iterator[str], str]] = [(top, iter(names), "")]
     try:
         while stack:
             fd, entries, own = stack[-1]
-            directory = _remove_files(fd, entries)
+            directory = _remove_files(fd, entries, stopped)
             if directory is None:
                 stack.pop()
                 if stack:
@@ -84,9 +91,11 @@ def _remove_empty(name: str, directory: int) -> None:
             raise
 
 
-def _remove_files(fd: int, entries: Iterator[str]) -> str | None:
+def _remove_files(fd: int, entries: Iterator[str], stopped: Callable[[], bool]) -> str | None:
     """Unlink entries until one is a directory, which is returned; None when all are gone."""
     for name in entries:
+        if stopped():
+            raise RemovalStopped
         try:
             os.unlink(name, dir_fd=fd)
         except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from wherry.linux.namespaces import IN_USER_NAMESPACE
 from wherry.linux.trees import remove_tree
 
 PROBE = "probe"
+ROOM = 128 * 1024
+"""Bytes that trying takes at most: a few directories and a file."""
+
+logger = logging.getLogger(__name__)
 
 
 def probe_overlay(root: Path) -> None:
@@ -20,6 +25,10 @@ def probe_overlay(root: Path) -> None:
     It fails on an overlay (a container's own root, say), on file systems that cannot be an upper layer (NFS, FAT) and
     where mounting is forbidden.
     """
+    if _is_full(root):
+        # Nothing can be mounted to try it, and a daemon that does not start cannot remove anything either.
+        logger.warning("no space left below %s: overlayfs is taken to work there", root)
+        return
     place = root / PROBE
     with contextlib.suppress(OSError):
         unmount(str(place / "merged"), MNT_DETACH)  # of a daemon killed in the middle of this
@@ -38,6 +47,11 @@ def probe_overlay(root: Path) -> None:
         raise Unavailable(f"overlayfs does not work below {root}: {error}; put the data root on ext4 or xfs") from None
     finally:
         remove_tree(str(place))
+
+
+def _is_full(root: Path) -> bool:
+    room = os.statvfs(root)
+    return room.f_bavail * room.f_frsize < ROOM or room.f_favail == 0 < room.f_files
 
 
 def _escaped(path: Path) -> str:

@@ -13,12 +13,14 @@ import logging
 import os
 import secrets
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wherry.lib.errors import Internal, NotFound
-from wherry.linux.trees import remove_tree, usage
+from wherry.linux.inode_flags import spread_below
+from wherry.linux.trees import RemovalStopped, remove_tree, usage
 from wherry.snapshots.drivers import Drivers, IdMaps, select
 from wherry.snapshots.drivers.fuse import FuseDriver
 from wherry.snapshots.drivers.overlay import OverlayDriver
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 EXTRACT = "extract-"
 """Prefix of the key of a layer being unpacked; none survives a start."""
 SKELETON = 0
+REMOVAL_GRACE = 5.0
+"""Seconds that the end of the daemon waits for files to go: a large layer may take a minute."""
 
 
 class Snapshots:
@@ -45,6 +49,7 @@ class Snapshots:
         self._spares = Spares(root, 1)
         self._passing: set[str] = set()
         """Directories between a spare and a record, or between a record and their end."""
+        self._closing = threading.Event()
         self._removal = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-removal")
 
     def recover(self) -> None:
@@ -54,6 +59,7 @@ class Snapshots:
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self._root, 0o700)
+        spread_below(str(self._root))
         self._drivers = Drivers(select(self._asked, self._root))
         build_skeleton(self._root / str(SKELETON) / "fs")
         rows = self._records.rows()
@@ -78,9 +84,14 @@ class Snapshots:
         self._spares.fill()
 
     async def close(self) -> None:
-        """Finish the removals under way, and remove what was made ahead."""
+        """Finish the removals under way, or leave long ones to the next start, and remove what was made ahead."""
+        if self._closing.is_set():
+            return
         await asyncio.to_thread(self._spares.close)
-        await asyncio.to_thread(self._removal.shutdown, wait=True)
+        last = asyncio.wrap_future(self._removal.submit(lambda: None))
+        await asyncio.wait([last], timeout=REMOVAL_GRACE)
+        self._closing.set()
+        await asyncio.to_thread(self._removal.shutdown, wait=True, cancel_futures=True)
 
     # --- active snapshots -----------------------------------------------------------------------------------------
 
@@ -275,10 +286,10 @@ class Snapshots:
         await asyncio.to_thread(self._delete, aside)
 
     async def renew(self, key: str) -> None:
-        """Make the directory of an active snapshot again, empty. Raises NotFound, OSError."""
-        number = self._row(key).number
-        await asyncio.to_thread(make_directories, self._root, number)
-        self._drivers.chosen.claim(self.directory(number))
+        """Make the directory of an active snapshot again, as a new one has it. Raises NotFound, Internal, OSError."""
+        row = self._row(key)
+        await asyncio.to_thread(make_directories, self._root, row.number)
+        await self._fill(row.number, row.parent)
 
     # --- directories ----------------------------------------------------------------------------------------------
 
@@ -312,10 +323,10 @@ class Snapshots:
         try:
             if os.path.isdir(path) and not os.path.islink(path):
                 self._drivers.of(path).release(path)
-                remove_tree(path)
+                remove_tree(path, self._closing.is_set)
             else:
                 os.unlink(path)
-        except OSError as error:
+        except (OSError, RemovalStopped) as error:
             logger.warning("snapshot %s is not removed, the next start tries again: %s", path, error)
         finally:
             self._passing.discard(name)
