@@ -100,9 +100,9 @@ def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def proxy(name: str) -> str:
-    """A proxy out of the environment (``HTTP_PROXY`` or ``http_proxy``), its credentials masked."""
-    value = os.environ.get(name) or os.environ.get(name.lower()) or ""
+def proxy(name: str, told: str = "") -> str:
+    """A proxy as ``told``, else out of the environment (``HTTP_PROXY`` or ``http_proxy``), its credentials masked."""
+    value = told or os.environ.get(name) or os.environ.get(name.lower()) or ""
     with contextlib.suppress(ValueError):
         parts = urlsplit(value)
         if "@" in parts.netloc:

@@ -125,16 +125,13 @@ class System:
             operating_system=host.operating_system,
             os_version=host.os_version,
             architecture=host.machine,
-            registry_config=RegistryConfig(
-                insecure_registry_cidrs=list(settings.insecure_registries),
-                index_configs={"docker.io": IndexInfo(name="docker.io", official=True)},
-            ),
+            registry_config=self._registry_config(),
             ncpu=host.cpus,
             mem_total=host.memory,
             docker_root_dir=str(settings.root),
-            http_proxy=proxy("HTTP_PROXY"),
-            https_proxy=proxy("HTTPS_PROXY"),
-            no_proxy=proxy("NO_PROXY"),
+            http_proxy=proxy("HTTP_PROXY", settings.http_proxy),
+            https_proxy=proxy("HTTPS_PROXY", settings.https_proxy),
+            no_proxy=proxy("NO_PROXY", settings.no_proxy),
             name=socket.gethostname(),
             labels=list(settings.labels),
             server_version=settings.version,
@@ -195,6 +192,16 @@ class System:
             containers=containers,
             volumes=volumes,
             build_cache=[] if "build-cache" in kinds else None,
+        )
+
+    def _registry_config(self) -> RegistryConfig:
+        settings = self._settings
+        mirrors = list(settings.registry_mirrors)
+        hosts = {host: IndexInfo(name=host, secure=False) for host in settings.insecure_hosts}
+        return RegistryConfig(
+            insecure_registry_cidrs=list(settings.insecure_registries),
+            index_configs=hosts | {"docker.io": IndexInfo(name="docker.io", official=True, mirrors=mirrors)},
+            mirrors=mirrors,
         )
 
     def _security_options(self) -> list[str]:

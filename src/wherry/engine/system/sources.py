@@ -48,6 +48,12 @@ class Settings:
     live_restore: bool = True
     firewall: str = "nftables"
     insecure_registries: Sequence[str] = ("::1/128", "127.0.0.0/8")
+    """Networks."""
+    insecure_hosts: Sequence[str] = ()
+    registry_mirrors: Sequence[str] = ()
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
     address_pools: Sequence[AddressPool] = field(default=())
     init_binary: str = "wherry-init"
 

@@ -8,7 +8,12 @@ import os
 import threading
 from functools import partial
 
+import msgspec
+
 from wherry.diff.compare import layer_of
+from wherry.diff.source import Source
+from wherry.diff.tar import DIRECTORY, REGULAR, TarReader
+from wherry.diff.whiteouts import PREFIX
 from wherry.engine.containers.registry import Registry
 from wherry.engine.system.fsck.finding import Finding, Mend
 from wherry.engine.system.fsck.owners import Owners
@@ -196,6 +201,14 @@ def _tree_digest(directory: str, stop: threading.Event) -> str:
     digest = hashlib.sha256()
     top = os.stat(directory)
     digest.update(f"{top.st_mode} {top.st_uid} {top.st_gid}".encode())
-    for piece in layer_of(directory, stop.is_set):
-        digest.update(piece)
+    pieces = layer_of(directory, stop.is_set)
+    reader = TarReader(Source(lambda: next(pieces, b"")))
+    for entry in reader:
+        # A directory that the layer does not list, and a whiteout, have the time of their unpacking.
+        timeless = entry.kind == DIRECTORY or PREFIX in entry.name
+        same = msgspec.structs.replace(entry, mtime_ns=0) if timeless else entry
+        digest.update(repr(same).encode("utf-8", "surrogateescape"))
+        if entry.kind == REGULAR:
+            for part in reader.data():
+                digest.update(part)
     return digest.hexdigest()

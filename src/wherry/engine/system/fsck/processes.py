@@ -87,10 +87,13 @@ class Mounts:
     async def look(self) -> list[Finding]:
         settings = self._context.settings
         owned = {entry.id for entry in self._context.registry if entry.record.state.alive or entry.lock.locked()}
+        # A driver may mount the root of a container in its snapshot.
+        roots = {str(row.number) for row in self._context.snapshots.rows() if row.key in owned}
         found = []
         for point in await asyncio.to_thread(_mount_points):
             owner = _below(point, str(settings.data_root)) or _below(point, str(settings.exec_root / "containers"))
-            if (owner and owner not in owned) or _below(point, self._snapshots):
+            number = _below(point, self._snapshots)
+            if (owner and owner not in owned) or (number and number not in roots):
                 found.append(_mount(point))
         return found
 
