@@ -115,6 +115,16 @@ def logs(client: Client, name: str, query: Query) -> Response:
     return client.request("GET", path_of(name, "/logs"), query)
 
 
+def changes(client: Client, name: str) -> list[dict[str, Any]]:
+    """What it changed of its image's files: paths, and a kind each (0 changed, 1 added, 2 deleted)."""
+    return client.json_list("GET", path_of(name, "/changes"))
+
+
+def export(client: Client, name: str) -> Response:
+    """All its files, as a tar."""
+    return client.request("GET", path_of(name, "/export"))
+
+
 def top(client: Client, name: str, arguments: Iterable[str]) -> Mapping[str, Any]:
     """Its processes: Titles and Processes."""
     line = " ".join(arguments)

@@ -67,11 +67,11 @@ def _save(app: App, options: Parsed) -> int:
     directory = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(directory):
         raise CliError(f"failed to save image: invalid output path: directory {directory!r} does not exist")
-    _write_whole(path, iter(image.save(app.client, options.args, query)))
+    write_whole(path, iter(image.save(app.client, options.args, query)))
     return 0
 
 
-def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
+def write_whole(path: str, pieces: Iterator[bytes]) -> None:
     """The file appears under its name only when it is complete."""
     draft = f"{path}.tmp-{os.getpid()}"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
