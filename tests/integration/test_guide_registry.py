@@ -73,6 +73,12 @@ def test_the_guides_walk(daemon: Daemon, registry_image: str) -> None:
     eventually("the registry answers again", lambda: _serves(daemon), within=20)
     assert "gfg-image" in daemon.box.fetch("http://localhost:5000/v2/_catalog")
 
+    swept = daemon.out(
+        "exec", "registry", "registry", "garbage-collect", "--dry-run", "/etc/docker/registry/config.yml"
+    )
+    assert "gfg-image: marking manifest sha256:" in swept
+    assert "0 blobs and 0 manifests eligible for deletion" in swept
+
     assert daemon.out("container", "stop", "registry") == "registry"
     assert daemon.inspect("registry")["State"]["ExitCode"] == 0
     daemon.docker("container", "rm", "-v", "registry")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,11 +143,11 @@ def test_skopeo_takes_from_our_daemon_what_it_put_there(
 # --- daemons
 
 
-def test_what_our_daemon_pulled_it_pushes_byte_for_byte(
-    registry: Registry, tools: Tools, ours: Daemon, archive: Path
-) -> None:
+def test_what_our_daemon_pulled_it_pushes_byte_for_byte(registry: Registry, tools: Tools, ours: Daemon) -> None:
     """Pushed by skopeo, pulled and pushed elsewhere by us: the manifest is the same bytes."""
     source, target = f"{registry.host}/source:1", f"{registry.host}/target:1"
+    archive = tools.directory / "new.tar"
+    archive.write_bytes(images.docker_archive(["new:latest"], [images.small_layer(of=str(tools.directory))]))
     tools.copy(f"docker-archive:{archive}", f"docker://{source}")
     ours.docker("pull", source)
     assert repo_digest(ours, source) == tools.digest(f"docker://{source}")
@@ -204,12 +205,13 @@ def test_one_directory_is_served_by_both_registries(ours: Daemon, tmp_path: Path
 
 @pytest.mark.parametrize("program", ["podman", "buildah"])
 def test_it_pulls_from_our_registry(program: str, ours: Daemon, tools: Tools) -> None:
-    with Registry(ours.box, kind="wherry") as server:
+    # Podman wants its run directory's path short.
+    with Registry(ours.box, kind="wherry") as server, tempfile.TemporaryDirectory(prefix="wtpod-") as short:
         name = f"{server.host}/image:1"
         ours.docker("tag", "two:latest", name)
         ours.docker("push", name)
         ours.docker("rmi", name)
-        store = ("--root", f"{tools.directory}/root", "--runroot", f"{tools.directory}/run", "--storage-driver", "vfs")
+        store = ("--root", f"{short}/root", "--runroot", f"{short}/run", "--storage-driver", "vfs")
         tools.run(program, *store, "pull", "--tls-verify=false", name)
         form = "{{.Digest}}" if program == "podman" else "{{.FromImageDigest}}"
         found = tools.run(program, *store, "inspect", "--type", "image", "--format", form, name).strip()

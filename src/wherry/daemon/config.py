@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wherry import __version__
-from wherry.daemon import runtimes
+from wherry.daemon import registries, runtimes
 from wherry.daemon.values import size, ulimits
 from wherry.lib.errors import InvalidArgument
 from wherry.runtime.foreign_registry import OWN, Known
@@ -61,6 +61,7 @@ _FILE_KEYS = {
     "no-new-privileges": "no_new_privileges",
     "selinux-enabled": "selinux_enabled",
     "init": "init",
+    **registries.KEYS,
     "disk-budget": "disk_budget",
     "disk-keep-images": "disk_keep_images",
 }
@@ -109,6 +110,16 @@ class Config:
     """Bytes that images and logs may take together; 0 is no cap."""
     disk_keep_images: int = 1
     """So many images of each repository the budget does not evict."""
+    registry_mirrors: tuple[str, ...] = ()
+    """URLs of Docker Hub's mirrors; ``prefix=URL`` for other registries, or parts of them."""
+    insecure_registries: tuple[str, ...] = ()
+    max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5
+    max_download_attempts: int = 5
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
+    allow_nondistributable_artifacts: tuple[str, ...] = ()
     rootless: str = ""
     """The runtime directory of ``wherryd-rootless``, which started us; empty for the machine's own daemon."""
 
@@ -142,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--log-driver", help="default driver for container logs (default json-file)")
     flags.add_argument("--log-opt", dest="log_opts", action="append", help="default log driver options")
     _add_container_defaults(flags)
+    registries.add_flags(flags)
     flags.add_argument("--disk-budget", help="what images and logs may take, such as 20GB (default no cap)")
     flags.add_argument("--disk-keep-images", type=int, help="images per repository that the budget keeps (default 1)")
     flags.add_argument("--rootless", help=argparse.SUPPRESS)
@@ -171,6 +183,7 @@ def load(arguments: Sequence[str]) -> Config:
     if "log_opts" in given:
         given["log_opts"] = dict(_pair(option) for option in given["log_opts"])
     from_file = _read_file(Path(file or f"/etc/{DEFAULT_NAME}/daemon.json"), required=file is not None)
+    from_file = registries.flatten_proxies(from_file)
     if "runtimes" in given or "runtimes" in from_file:
         # The one setting that both may have: each adds to the other.
         given["runtimes"] = runtimes.merge(given.get("runtimes", ()), from_file.pop("runtimes", {}))
@@ -271,4 +284,5 @@ def _check(config: Config) -> Config:
     _check_disk(config)
     if config.log_level not in LOG_LEVELS:
         raise InvalidArgument(f"invalid logging level: {config.log_level}")
+    registries.registry_settings(config)
     return config

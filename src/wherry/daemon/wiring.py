@@ -20,14 +20,19 @@ from wherry.api.routes import event as event_routes
 from wherry.api.routes import exec as exec_routes
 from wherry.api.routes import extension as extension_routes
 from wherry.api.routes import image as image_routes
+from wherry.api.routes import image_create as image_create_routes
+from wherry.api.routes import image_push as push_routes
+from wherry.api.routes import manifest as manifest_routes
 from wherry.api.routes import network as network_routes
 from wherry.api.routes import ping as ping_routes
 from wherry.api.routes import plugin as plugin_routes
+from wherry.api.routes import registry as registry_routes
 from wherry.api.routes import system as system_routes
 from wherry.api.routes import volume as volume_routes
 from wherry.api.server.app import Server
 from wherry.api.server.routing import Route
 from wherry.daemon.config import Config
+from wherry.daemon.registries import registry_settings
 from wherry.daemon.rootless.outside import RootlessHost
 from wherry.daemon.security import load_seccomp, selinux_ready
 from wherry.engine.containers.context import Context, Settings
@@ -38,7 +43,11 @@ from wherry.engine.containers.service import Containers
 from wherry.engine.containers.users import ImageUsers
 from wherry.engine.events import Events
 from wherry.engine.images import Images
+from wherry.engine.images.pulling import Pulling
+from wherry.engine.images.pushing import Pushing
+from wherry.engine.images.remote_manifests import RemoteManifests
 from wherry.engine.networks import Networks
+from wherry.engine.registries import RegistryQueries
 from wherry.engine.system import Settings as SystemSettings
 from wherry.engine.system import System, engine_id
 from wherry.engine.system.budget import Budget, Policy
@@ -60,6 +69,9 @@ from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.state.container import ContainerTable
 from wherry.state.database import Database
 from wherry.state.schema import MIGRATIONS
+from wherry.transfer.foreign import parse_nondistributable
+from wherry.transfer.remote import Registries
+from wherry.transfer.remote.mirrors import hub_mirrors
 from wherry.transfer.store import ImageStore
 from wherry.wire.container import LogConfig
 
@@ -118,7 +130,19 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
     cgroups = usable_cgroups(config.name)
     registry = Registry(ContainerTable(database))
     registry.load()
+    registries = Registries(registry_settings(config))
+    stack.callback(registries.close)
     images = Images(store, ImageUsers(registry), events)
+    pushing = Pushing(
+        store,
+        registries,
+        events,
+        uploads=max(config.max_concurrent_uploads, 1),
+        foreign=parse_nondistributable(config.allow_nondistributable_artifacts),
+    )
+    stack.callback(pushing.close)
+    pulling = Pulling(store, registries, images, events, downloads=config.max_concurrent_downloads)
+    stack.push_async_callback(pulling.close)
     context = Context(
         settings=_settings(config, maps, f"/{config.name}" if cgroups.hierarchies else ""),
         host=read_host_facts(cgroups),
@@ -159,7 +183,11 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
         *container_routes.routes(containers),
         *container_changes_routes.routes(containers),
         *exec_routes.routes(execs),
+        *manifest_routes.routes(RemoteManifests(registries)),
+        *push_routes.routes(pushing),
         *image_routes.routes(images),
+        *image_create_routes.routes(images, pulling),
+        *registry_routes.routes(RegistryQueries(registries)),
         *network_routes.routes(Networks(controller, NetworkDirectory(context), events)),
         *volume_routes.routes(volumes),
         *event_routes.routes(events),
@@ -228,6 +256,7 @@ def _network_config(config: Config, maps: IdMaps) -> NetworkConfig:
 
 def _system_settings(config: Config, context: Context) -> SystemSettings:
     settings, host = context.settings, context.host
+    registries = registry_settings(config)
     mode = config.default_cgroupns_mode or ("host" if host.cgroup_version == 1 else "private")
     return SystemSettings(
         id=engine_id(config.data_root),
@@ -250,4 +279,10 @@ def _system_settings(config: Config, context: Context) -> SystemSettings:
         private_cgroup_namespace=mode == "private",
         no_new_privileges=config.no_new_privileges,
         cdi_spec_dirs=config.cdi_spec_dirs,
+        insecure_registries=[str(network) for network in registries.insecure.networks],
+        insecure_hosts=sorted(registries.insecure.hosts),
+        registry_mirrors=hub_mirrors(registries.mirrors),
+        http_proxy=config.http_proxy,
+        https_proxy=config.https_proxy,
+        no_proxy=config.no_proxy,
     )

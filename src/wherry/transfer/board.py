@@ -7,7 +7,7 @@ holds nobody up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from wherry.transfer.progress import Message
@@ -46,7 +46,7 @@ class Board:
         lines, self._lines = list(self._lines.values()), {}
         return lines
 
-    async def until(self, work: asyncio.Future[Any]) -> AsyncIterator[Message]:
+    async def until(self, work: asyncio.Future[Any]) -> AsyncGenerator[Message, None]:
         """What is said until ``work`` ends. Cancels it when the caller goes; raises what it raised, after the rest."""
         try:
             while not work.done():

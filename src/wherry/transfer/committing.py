@@ -75,7 +75,7 @@ async def commit_layer(
     child: Child,
     names: Sequence[Reference],
 ) -> Loaded:
-    """Make an image of ``parent`` (none for a container without one) and one more layer. Raises Internal, BadArchive."""
+    """Make an image of ``parent`` (a container may have none) and one more layer. Raises Internal, BadArchive."""
     document, parsed = parent if parent is not None else (None, None)
     diff_id = None if layer.digest == EMPTY_LAYER else layer.digest
     config = parse_image(child_config(parsed.raw if parsed is not None else b"{}", child, diff_id))

@@ -17,8 +17,9 @@ import msgspec
 from wherry.lib.errors import InvalidArgument
 from wherry.oci.digest import encoded, parse_digest
 from wherry.oci.image import CONFIG_MAX, ParsedImage, parse_image
-from wherry.oci.index import IMAGE_NAME, REF_NAME, choose, parse_index
-from wherry.oci.manifest import INDEXES, MANIFEST_MAX, MANIFESTS, Descriptor, Platform, parse_manifest
+from wherry.oci.index import IMAGE_NAME, REF_NAME, REFERENCE_TYPE, choose, parse_index
+from wherry.oci.manifest import INDEXES, MANIFEST_MAX, MANIFESTS, Descriptor, Platform, host_platform, parse_manifest
+from wherry.oci.platform import fits
 from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer.legacy import read_legacy
 from wherry.transfer.members import Member, Members
@@ -29,6 +30,7 @@ REPOSITORIES = "repositories"
 NESTING_MAX = 8
 LAYERS_MAX = 125
 """As in Docker's overlay2."""
+REFERENCE_DIGEST = "vnd.docker.reference.digest"
 
 
 class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -40,18 +42,34 @@ class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """The blobs beside an image's config and layers, as ``state.image.ImageDocument`` has them."""
+
+    manifest: Member
+    index: Member | None
+    attached: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedImage:
     """One image of the archive: its config, its layers bottom first, its names."""
 
     parsed: ParsedImage
     layers: tuple[Member, ...]
     names: tuple[Reference, ...]
+    lists: Lists | None = None
+    """What an OCI layout says of it, to be kept."""
 
 
-def read_plan(members: Members, platform: Platform) -> list[PlannedImage]:
-    """The images of an archive, those of ``platform`` where there is a choice. Raises InvalidArgument."""
+def read_plan(members: Members, wanted: Platform | None) -> list[PlannedImage]:
+    """The images of an archive, those of the platform ``wanted`` or, of several, of this machine's.
+
+    Raises InvalidArgument.
+    """
+    platform = wanted or host_platform()
     if members.find(MANIFEST) is not None:
-        return _docker_archive(members)
+        found = _docker_archive(members)
+        return found if wanted is None else [one for one in found if fits(_platform(one.parsed), wanted)]
     if members.find(INDEX) is not None:
         return _oci_layout(members, platform)
     if members.find(REPOSITORIES) is not None:
@@ -83,26 +101,56 @@ def _oci_layout(members: Members, platform: Platform) -> list[PlannedImage]:
     index = parse_index(members.read(INDEX, MANIFEST_MAX))
     # Several names of one image are several descriptors of one digest.
     names: dict[str, list[Reference]] = {}
+    routes: dict[str, list[Descriptor]] = {}
     for descriptor in index.manifests:
-        manifest = _resolve(members, descriptor, platform, NESTING_MAX)
-        if manifest is not None:
-            names.setdefault(manifest.digest, []).extend(_annotated(descriptor))
+        if (descriptor.annotations or {}).get(REFERENCE_TYPE):
+            continue
+        route = _route(members, descriptor, platform, NESTING_MAX)
+        if route:
+            digest = route[-1].digest
+            names.setdefault(digest, []).extend(_annotated(descriptor))
+            routes[digest] = max(routes.get(digest, []), route, key=len)
     if not names:
         raise InvalidArgument(f"invalid archive: no image for {platform.os}/{platform.architecture} in {INDEX}")
-    return [_from_manifest(members, digest, tuple(found)) for digest, found in names.items()]
+    return [_from_manifest(members, routes[digest], tuple(found)) for digest, found in names.items()]
 
 
-def _resolve(members: Members, descriptor: Descriptor, platform: Platform, depth: int) -> Descriptor | None:
-    """The manifest that a descriptor leads to, through nested indexes."""
+def _route(members: Members, descriptor: Descriptor, platform: Platform, depth: int) -> list[Descriptor]:
+    """The indexes that lead to a manifest, outermost first, and the manifest; empty where none fits."""
     if descriptor.media_type in MANIFESTS:
-        return descriptor
+        return [descriptor]
     if descriptor.media_type not in INDEXES or depth == 0:
-        return None
+        return []
     chosen = choose(parse_index(_blob(members, descriptor, MANIFEST_MAX)).manifests, platform)
-    return _resolve(members, chosen, platform, depth - 1) if chosen is not None else None
+    rest = _route(members, chosen, platform, depth - 1) if chosen is not None else []
+    return [descriptor, *rest] if rest else []
 
 
-def _from_manifest(members: Members, digest: str, names: tuple[Reference, ...]) -> PlannedImage:
+def _lists(members: Members, route: Sequence[Descriptor]) -> Lists:
+    """The manifest and indexes of a route, and what the last index attests of the manifest."""
+    *indexes, manifest = (_member(members, descriptor) for descriptor in route)
+    attached = [*indexes[1:], *(_attestations(members, route[-2], manifest.digest) if indexes else [])]
+    return Lists(manifest=manifest, index=indexes[0] if indexes else None, attached=tuple(attached))
+
+
+def _attestations(members: Members, index: Descriptor, digest: str) -> list[Member]:
+    """What is in the archive of them; one that lacks a part is left out."""
+    found: list[Member] = []
+    for descriptor in parse_index(_blob(members, index, MANIFEST_MAX)).manifests:
+        annotations = descriptor.annotations or {}
+        if not annotations.get(REFERENCE_TYPE) or annotations.get(REFERENCE_DIGEST) != digest:
+            continue
+        try:
+            manifest = parse_manifest(_blob(members, descriptor, MANIFEST_MAX))
+            parts = [_member(members, part) for part in (manifest.config, *manifest.layers)]
+        except InvalidArgument:
+            continue
+        found += [_member(members, descriptor), *parts]
+    return found
+
+
+def _from_manifest(members: Members, route: Sequence[Descriptor], names: tuple[Reference, ...]) -> PlannedImage:
+    digest = route[-1].digest
     manifest = parse_manifest(_blob(members, Descriptor(digest=digest), MANIFEST_MAX))
     parsed = _parse(_blob(members, manifest.config, CONFIG_MAX))
     if len(manifest.layers) != len(parsed.diff_ids):
@@ -110,7 +158,12 @@ def _from_manifest(members: Members, digest: str, names: tuple[Reference, ...]) 
             f"invalid manifest, layers length mismatch: expected {len(manifest.layers)}, got {len(parsed.diff_ids)}"
         )
     layers = tuple(_member(members, layer) for layer in manifest.layers)
-    return PlannedImage(parsed=parsed, layers=layers, names=names)
+    return PlannedImage(parsed=parsed, layers=layers, names=names, lists=_lists(members, route))
+
+
+def _platform(parsed: ParsedImage) -> Platform:
+    image = parsed.image
+    return Platform(os=image.os or "linux", architecture=image.architecture, variant=image.variant)
 
 
 def _planned(config: bytes, layers: Sequence[Member], names: Sequence[str]) -> PlannedImage:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-from wherry.oci.manifest import host_platform
+from wherry.oci.manifest import Platform
 from wherry.oci.reference import Reference
+from wherry.state.lease import CONTENT
+from wherry.transfer.keeping import Keeper
 from wherry.transfer.layouts import PlannedImage, read_plan
 from wherry.transfer.members import Members, take_members
 from wherry.transfer.store import ImageStore
@@ -36,23 +39,28 @@ class Loaded:
     replaced: dict[Reference, str]
 
 
-async def load_archive(store: ImageStore, chunks: AsyncIterator[bytes]) -> AsyncIterator[LayerProgress | Loaded]:
-    """Load every image of the archive that ``chunks`` is, one after the other.
+async def load_archive(
+    store: ImageStore, chunks: AsyncIterator[bytes], platform: Platform | None = None
+) -> AsyncGenerator[LayerProgress | Loaded, None]:
+    """Load every image of the archive that ``chunks`` is, or those of ``platform``, one after the other.
 
     Raises BadArchive, InvalidArgument, Internal. What was loaded before the fault stays, of the rest nothing does.
     """
     members = await through_pipe(chunks, lambda pipe: take_members(store.content, pipe))
     try:
-        plan = await asyncio.to_thread(read_plan, members, host_platform())
+        plan = await asyncio.to_thread(read_plan, members, platform)
         async with Unpacker(store) as unpacker:
             for planned in plan:
-                async for step in _load_one(unpacker, planned):
-                    yield step
+                async with contextlib.aclosing(_load_one(store, unpacker, planned)) as steps:
+                    async for step in steps:
+                        yield step
     finally:
         await asyncio.to_thread(_discard, members)
 
 
-async def _load_one(unpacker: Unpacker, planned: PlannedImage) -> AsyncIterator[LayerProgress | Loaded]:
+async def _load_one(
+    store: ImageStore, unpacker: Unpacker, planned: PlannedImage
+) -> AsyncGenerator[LayerProgress | Loaded, None]:
     loop = asyncio.get_running_loop()
     latest: dict[str, LayerProgress] = {}
 
@@ -70,7 +78,13 @@ async def _load_one(unpacker: Unpacker, planned: PlannedImage) -> AsyncIterator[
             work.cancel()
             await asyncio.wait([work])
     arrival = work.result()
-    replaced = await unpacker.commit(arrival)
+    keeper = Keeper(store, planned)
+    async with store.leases.hold() as lease:
+        await lease.add(CONTENT, keeper.digests)
+        try:
+            replaced = await unpacker.commit(await keeper.complete(arrival))
+        finally:
+            await asyncio.to_thread(keeper.discard)
     yield Loaded(image_id=arrival.image.id, names=planned.names, replaced=replaced)
 
 

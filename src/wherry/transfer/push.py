@@ -61,8 +61,8 @@ class Pusher:
     ) -> Pushed:
         """Push the image as ``tag``; see ``plan_push`` for the last two.
 
-        Raises what the target raises, NotFound or Internal for what is missing or damaged here. When cancelled, ``stop``
-        is set and its threads are waited for.
+        Raises what the target raises, NotFound or Internal for what is missing or damaged here. When cancelled,
+        ``stop`` is set and the threads are waited for.
         """
         async with self._store.leases.hold() as lease:
             await lease.add(CONTENT, image.blobs)
@@ -97,7 +97,7 @@ class Pusher:
         if self._slots.locked():
             say("Waiting", 0, 0)
         async with self._slots:
-            work = partial(push_blob, self._store.content, target, blob, self._known(blob), say, stop)
+            work = partial(push_blob, self._store.content, target, blob, self._known(blob), say=say, stop=stop)
             sent = await self._thread(work, stop)
         if not blob.foreign:
             await self._record(sent, target.name.name, blob.diff_id)

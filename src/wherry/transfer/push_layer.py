@@ -8,7 +8,7 @@ from typing import Protocol
 
 from wherry.content import ContentStore
 from wherry.diff.errors import Stopped
-from wherry.lib.errors import Forbidden, Internal, NotFound, Unauthorized, WherryError
+from wherry.lib.errors import Internal, WherryError
 from wherry.oci.digest import Digest
 from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer.packing import packed
@@ -57,7 +57,7 @@ class Sent:
 
 
 def push_blob(
-    content: ContentStore, target: Target, blob: Outgoing, known: Sequence[Known], say: Say, stop: Switch
+    content: ContentStore, target: Target, blob: Outgoing, known: Sequence[Known], *, say: Say, stop: Switch
 ) -> Sent:
     """See to it that the registry has the blob. Blocking. Raises Stopped, and what the target raises."""
     if blob.foreign:
@@ -91,7 +91,7 @@ def _has(target: Target, digest: str) -> bool:
     """Whoever may not look may still be allowed to write; the upload says what is wrong."""
     try:
         return target.has_blob(digest)
-    except (Unauthorized, Forbidden, NotFound):
+    except WherryError:
         return False
 
 

@@ -10,14 +10,16 @@ All times are zero and all names sorted: the same images give the same bytes.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from wherry.diff.compression import CHUNK, Unpacked
+from wherry.diff.errors import Stopped
 from wherry.diff.tar import DIRECTORY, REGULAR, Entry
 from wherry.diff.tarwriter import END, header, padding
 from wherry.lib.errors import Internal
@@ -29,6 +31,7 @@ from wherry.oci.reference import Reference
 from wherry.state.image import ImageDocument, Layer
 from wherry.state.lease import CONTENT
 from wherry.transfer.store import ImageStore
+from wherry.transfer.threads import from_thread
 
 BLOBS = "blobs/sha256"
 
@@ -41,23 +44,28 @@ class Wanted:
     names: tuple[Reference, ...]
 
 
-async def save_archive(store: ImageStore, images: Sequence[Wanted]) -> AsyncIterator[bytes]:
+async def save_archive(store: ImageStore, images: Sequence[Wanted]) -> AsyncGenerator[bytes, None]:
     """The archive, piece by piece. Raises Internal naming a damaged blob, before anything is sent if it shows then."""
     async with store.leases.hold() as lease:
         await lease.add(CONTENT, {blob for wanted in images for blob in wanted.image.blobs})
-        small, layers = await asyncio.to_thread(_contents, store, images)
-        for name in ("blobs", BLOBS):
-            yield header(Entry(name=name.encode(), kind=DIRECTORY, mode=0o755))
-        members: dict[str, bytes | Layer] = {**small, **layers}
-        for name, content in sorted(members.items(), key=lambda one: one[0]):
-            if isinstance(content, bytes):
-                yield _file(name, len(content)) + content + padding(len(content))
-            else:
-                yield _file(name, content.unpacked)
-                async for data in _layer(store, content):
-                    yield data
-                yield padding(content.unpacked)
-        yield END
+        async with contextlib.aclosing(from_thread(lambda stop: _archive(store, images, stop))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+def _archive(store: ImageStore, images: Sequence[Wanted], stop: threading.Event) -> Iterator[bytes]:
+    small, layers = _contents(store, images)
+    for name in ("blobs", BLOBS):
+        yield header(Entry(name=name.encode(), kind=DIRECTORY, mode=0o755))
+    members: dict[str, bytes | Layer] = {**small, **layers}
+    for name, content in sorted(members.items(), key=lambda one: one[0]):
+        if isinstance(content, bytes):
+            yield _file(name, len(content)) + content + padding(len(content))
+        else:
+            yield _file(name, content.unpacked)
+            yield from _layer(store, content, stop)
+            yield padding(content.unpacked)
+    yield END
 
 
 def _file(name: str, size: int) -> bytes:
@@ -116,13 +124,15 @@ def _named(plain: Descriptor, name: Reference) -> Descriptor:
     return msgspec.structs.replace(plain, annotations={IMAGE_NAME: str(name), REF_NAME: name.tag})
 
 
-async def _layer(store: ImageStore, layer: Layer) -> AsyncIterator[bytes]:
+def _layer(store: ImageStore, layer: Layer, stop: threading.Event) -> Iterator[bytes]:
     """The unpacked tar of a layer, checked as it goes; a wrong one breaks the stream off before its end."""
-    file = store.content.open(Digest(layer.digest))
-    try:
-        unpacked = Unpacked(file)
+    with store.content.open(Digest(layer.digest)) as file:
+        # A blob that is the tar itself needs no unpacking, and so no buffer in between.
+        read = file.read if layer.digest == layer.diff_id else Unpacked(file).read
         digest, count = hashlib.sha256(), 0
-        while data := await asyncio.to_thread(unpacked.read, CHUNK):
+        while data := read(CHUNK):
+            if stop.is_set():
+                raise Stopped
             digest.update(data)
             count += len(data)
             if count > layer.unpacked:
@@ -130,5 +140,3 @@ async def _layer(store: ImageStore, layer: Layer) -> AsyncIterator[bytes]:
             yield data
         if count != layer.unpacked or f"sha256:{digest.hexdigest()}" != layer.diff_id:
             raise Internal(f"blob {layer.digest} is damaged")
-    finally:
-        file.close()

@@ -7,7 +7,7 @@ import concurrent.futures
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 from wherry.diff.errors import Stopped
@@ -61,6 +61,13 @@ async def outlast(thread: asyncio.Future[T]) -> BaseException | None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([thread])
     return None if thread.cancelled() else thread.exception()
+
+
+async def give_up(task: asyncio.Future[T]) -> None:
+    """Cancel a task that nobody waits for any more, if it has not ended, and wait until it has cleaned up."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task])
 
 
 class Pipe:
@@ -163,7 +170,7 @@ async def through_pipe(chunks: AsyncIterator[bytes], work: Callable[[Pipe], T]) 
 
 async def from_thread(
     make: Callable[[threading.Event], Iterator[bytes]], *, piece: int = PIECE_BYTES
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """What the iterator of ``make`` gives in a thread of its own, joined to pieces of at least ``piece`` bytes.
 
     The thread is at most ``AHEAD`` pieces ahead. Raises what it raises; its event is set when the caller goes.

@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from wherry.api.routes.image import _inspect, _summary, create_image
+from wherry.api.routes.image import _inspect, _summary
 from wherry.api.server.routing import ApiVersion
-from wherry.lib.errors import NotBuilt
 from wherry.wire.container import GraphDriver
 from wherry.wire.image import ImageInspect, ImageSummary, Metadata, RootFs
 
@@ -56,20 +55,3 @@ def test_the_config_is_a_containers_before_1_50() -> None:
     old, new = (shown(_inspect(IMAGE, ApiVersion(1, minor)))["Config"] for minor in (49, 50))
     assert (old["Cmd"], old["Tty"], old["Env"]) == (["sh"], False, None)
     assert new.keys() == {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "User", "Volumes", "WorkingDir"}
-
-
-class Asked:
-    """A request for ``fromImage`` or ``fromSrc``."""
-
-    def __init__(self, **parameters: str) -> None:
-        self.query = self
-        self._parameters = parameters
-
-    def text(self, name: str, default: str = "") -> str:
-        return self._parameters.get(name, default)
-
-
-@pytest.mark.parametrize("asked", [Asked(fromImage="alpine"), Asked(fromSrc="http://example.com/x.tar")])
-async def test_what_is_not_built_says_so(asked: Asked) -> None:
-    with pytest.raises(NotBuilt, match="not built yet"):
-        await create_image(None, asked)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import msgspec
 from wherry.api.routes.platforms import decode_platform
 from wherry.api.server.routing import ApiVersion, Chunked, Json, Request, Response, Route, Text
 from wherry.lib.clock import ZERO
-from wherry.lib.errors import InvalidArgument, NotBuilt
+from wherry.lib.errors import InvalidArgument
 from wherry.lib.filters import Filters
 from wherry.oci.manifest import Platform
 from wherry.wire.image import DeleteItem, HistoryItem, ImageInspect, ImageSummary, PruneReport
@@ -21,7 +21,7 @@ EMPTY_LISTS_SINCE = ApiVersion(1, 43)
 NO_VIRTUAL_SIZE_SINCE = ApiVersion(1, 44)
 NO_CONTAINER_SINCE = ApiVersion(1, 45)
 LIST_MANIFESTS_SINCE = ApiVersion(1, 47)
-HISTORY_PLATFORM_SINCE = MANIFESTS_SINCE = ApiVersion(1, 48)
+ARCHIVE_PLATFORM_SINCE = HISTORY_PLATFORM_SINCE = MANIFESTS_SINCE = ApiVersion(1, 48)
 INSPECT_PLATFORM_SINCE = ApiVersion(1, 49)
 REMOVE_PLATFORM_SINCE = ApiVersion(1, 50)
 OCI_CONFIG_SINCE = ApiVersion(1, 50)
@@ -79,23 +79,13 @@ class Backend(Protocol):
     async def prune(self, filters: Filters) -> PruneReport:
         """Remove what nobody uses."""
 
-    def load(self, archive: AsyncIterator[bytes], *, quiet: bool) -> AsyncIterator[bytes]:
+    def load(
+        self, archive: AsyncIterator[bytes], *, quiet: bool, platform: Platform | None = None
+    ) -> AsyncIterator[bytes]:
         """Load an archive, telling the progress in JSON lines."""
 
-    def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
+    def save(self, names: Sequence[str], platform: Platform | None = None) -> AsyncIterator[bytes]:
         """Images as an archive."""
-
-    async def import_(
-        self,
-        archive: AsyncIterator[bytes],
-        *,
-        repository: str = "",
-        tag: str = "",
-        message: str = "",
-        changes: Sequence[str] = (),
-        platform: str = "",
-    ) -> str:
-        """Make an image of a root file system's tar; its id."""
 
 
 def routes(backend: Backend) -> list[Route]:
@@ -104,7 +94,6 @@ def routes(backend: Backend) -> list[Route]:
         Route("GET", "/images/json", partial(list_images, backend)),
         Route("GET", "/images/get", partial(save_images, backend), since=SKOPEO_SPEAKS),
         Route("POST", "/images/load", partial(load_images, backend), since=SKOPEO_SPEAKS),
-        Route("POST", "/images/create", partial(create_image, backend)),
         Route("POST", "/images/prune", partial(prune_images, backend), since=ApiVersion(1, 25)),
         Route("GET", "/images/{name:path}/json", partial(inspect_image, backend)),
         Route("GET", "/images/{name:path}/history", partial(image_history, backend)),
@@ -170,41 +159,27 @@ async def prune_images(backend: Backend, request: Request) -> Response:
 async def load_images(backend: Backend, request: Request) -> Response:
     """``docker load``: whatever happens, the status is 200 and the last line says it, as in Docker."""
     quiet = request.query.flag("quiet", default=True)
-    return Chunked(backend.load(request.chunks(), quiet=quiet), "application/json")
+    platform = _only_platform(request)
+    return Chunked(backend.load(request.chunks(), quiet=quiet, platform=platform), "application/json")
 
 
 async def save_image(backend: Backend, request: Request) -> Response:
     """``docker save`` of one image."""
-    return Chunked(backend.save([request.path["name"]]), "application/x-tar")
+    return Chunked(backend.save([request.path["name"]], _only_platform(request)), "application/x-tar")
 
 
 async def save_images(backend: Backend, request: Request) -> Response:
     """``docker save`` of several."""
-    return Chunked(backend.save(request.query.texts("names")), "application/x-tar")
+    return Chunked(backend.save(request.query.texts("names"), _only_platform(request)), "application/x-tar")
 
 
-async def create_image(backend: Backend, request: Request) -> Response:
-    """``docker import``; ``docker pull`` comes later."""
-    query = request.query
-    source = query.text("fromSrc")
-    if not source:
-        wanted = query.text("fromImage")
-        raise NotBuilt(f'pulling images is not built yet: load "{wanted}" from an archive (docker load, docker import)')
-    if source != "-":
-        raise NotBuilt(f"importing from a URL is not built yet: fetch {source} and send it as the body")
-    image_id = await backend.import_(
-        request.chunks(),
-        repository=query.text("repo"),
-        tag=query.text("tag"),
-        message=query.text("message"),
-        changes=query.texts("changes"),
-        platform=query.text("platform"),
-    )
-    return Chunked(_one(msgspec.json.encode({"status": image_id}) + b"\r\n"), "application/json")
-
-
-async def _one(line: bytes) -> AsyncIterator[bytes]:
-    yield line
+def _only_platform(request: Request) -> Platform | None:
+    """The parameter of ``save`` and ``load``, which later versions of the API let be given several times."""
+    if request.version >= ARCHIVE_PLATFORM_SINCE and len(request.query.texts("platform")) > 1:
+        raise InvalidArgument(
+            "multiple platform parameters are not supported in this API version; use API version 1.52 or later"
+        )
+    return _platform(request, ARCHIVE_PLATFORM_SINCE)
 
 
 def _platform(request: Request, since: ApiVersion) -> Platform | None:

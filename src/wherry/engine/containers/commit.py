@@ -97,6 +97,8 @@ def _defaults(config: ContainerConfig) -> ImageConfig:
 
 
 def _members(config: ContainerConfig) -> dict[str, object]:
+    """In Docker's JSON form; labels are never null there."""
+    config = msgspec.structs.replace(config, labels=config.labels or {})
     return msgspec.json.decode(msgspec.json.encode(config), type=dict[str, object])
 
 

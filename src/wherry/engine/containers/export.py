@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator
 
 from wherry.engine.containers import notify
@@ -23,6 +24,7 @@ async def export(context: Context, key: str) -> AsyncGenerator[bytes, None]:
         raise Conflict(f"You cannot export container {entry.id} which is being removed")
     async with context.snapshots.changes(entry.id) as directory:
         layers = (directory, *lowers_of(context, entry.id))
-        async for piece in from_thread(lambda stop: root_tar(layers, stop.is_set)):
-            yield piece
+        async with contextlib.aclosing(from_thread(lambda stop: root_tar(layers, stop.is_set))) as pieces:
+            async for piece in pieces:
+                yield piece
     notify.emit(context, entry.record, "export")

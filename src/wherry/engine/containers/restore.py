@@ -23,8 +23,8 @@ from pathlib import Path
 import msgspec
 
 from wherry.engine.containers import exit as ending
-from wherry.engine.containers import remove as removal
 from wherry.engine.containers import foreign, restart_policy, shared_memory
+from wherry.engine.containers import remove as removal
 from wherry.engine.containers import start as starting
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.networking import sandbox_record

@@ -9,57 +9,50 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
+from wherry.engine.images.fetching import Importer, import_url
+from wherry.engine.images.model import EventSink
 from wherry.lib.errors import InvalidArgument, NotFound, WherryError
+from wherry.oci.image import ImageConfig
 from wherry.oci.manifest import Platform, host_platform
 from wherry.oci.platform import fits, normalize, parse_platform, show_platform
 from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer import progress
 from wherry.transfer.board import Board
 from wherry.transfer.pull import Puller
-from wherry.transfer.remote import Credentials, Registries, Stop
+from wherry.transfer.remote import Credentials, Registries, Stop, decode_auth
 from wherry.transfer.resolve import Resolved, resolve
 from wherry.transfer.source import FetchedManifest, Origin, Source
-from wherry.transfer.threads import in_own_thread
+from wherry.transfer.store import ImageStore
+from wherry.transfer.threads import give_up, in_own_thread
 
 T = TypeVar("T")
-
-
-class Tell(Protocol):
-    """Is told of events."""
-
-    def __call__(self, image_id: str, action: str, actor: str, name: str) -> None:
-        """``action`` happened to ``actor``, which led to the image."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullRequest:
-    """What a client asks for. ``platform`` as it was written, empty for the machine's own."""
-
-    image: str
-    tag: str = ""
-    platform: str = ""
-    credentials: Credentials | None = None
 
 
 class Pulling:
     """The pulls of one daemon."""
 
-    def __init__(self, registries: Registries, puller: Puller, tell: Tell) -> None:
+    def __init__(
+        self, store: ImageStore, registries: Registries, importer: Importer, events: EventSink, *, downloads: int
+    ) -> None:
         self._registries = registries
-        self._puller = puller
-        self._tell = tell
+        self._puller = Puller(store, downloads)
+        self._importer = importer
+        self._events = events
 
-    async def pull(self, asked: PullRequest) -> AsyncIterator[bytes]:
+    async def close(self) -> None:
+        """Wait until what was given up is gone; the pulls must have ended."""
+        await self._puller.close()
+
+    async def pull(self, image: str, tag: str, *, platform: str = "", auth: str = "") -> AsyncIterator[bytes]:
         """Pull; JSON lines. Raises InvalidArgument, NotFound, Unauthorized, Internal before the first one."""
-        name = pull_name(asked.image, asked.tag)
-        wanted = parse_platform(asked.platform) if asked.platform else normalize(host_platform())
-        run = _Run(self._registries, self._puller, name, asked.credentials, wanted)
-        updated = False
-        begun = False
-        image_id = ""
+        wanted = parse_platform(platform) if platform else normalize(host_platform())
+        name = pull_name(image, tag)
+        run = _Run(self._registries, self._puller, name, decode_auth(auth), wanted)
+        begun = updated = False
+        found: Resolved | None = None
         try:
             for one in await run.names():
                 top = await run.top(one)
@@ -67,20 +60,47 @@ class Pulling:
                 yield progress.encode(progress.Message(status=f"Pulling from {one.path}", id=one.tag or str(one)))
                 board = Board()
                 work = asyncio.ensure_future(run.one(one, top, board.say))
-                async for message in board.until(work):
-                    yield progress.encode(message)
-                image_id, changed, parsed = work.result()
+                try:
+                    async for message in board.until(work):
+                        yield progress.encode(message)
+                finally:
+                    await give_up(work)
+                found, changed = work.result()
                 updated = updated or changed
                 yield progress.encode(progress.told(f"Digest: {top.digest}"))
-            said = "Downloaded newer image" if updated else "Image is up to date"
-            yield progress.encode(progress.told(f"Status: {said} for {name.familiar}"))
-            self._tell(image_id, "pull", name.familiar, name.familiar_name)
-            if asked.platform and image_id and (warning := _mismatch(name, parsed, wanted)):
-                yield progress.encode(progress.told(f"WARNING: {warning}"))
         except WherryError as error:
             if not begun:
                 raise
             yield progress.encode(progress.failed(error.message))
+            return
+        said = "Downloaded newer image" if updated else "Image is up to date"
+        yield progress.encode(progress.told(f"Status: {said} for {name.familiar}"))
+        labels = (found.parsed.image.config or ImageConfig()).labels if found is not None else None
+        self._events.emit("image", "pull", name.familiar, {**(labels or {}), "name": name.familiar_name})
+        if platform and found is not None and (warning := _mismatch(name, found, wanted)):
+            yield progress.encode(progress.told(f"WARNING: {warning}"))
+
+    def import_url(
+        self,
+        source: str,
+        *,
+        repository: str = "",
+        tag: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+    ) -> AsyncIterator[bytes]:
+        """Make an image of what a URL serves; JSON lines. Raises as ``pull`` does."""
+        return import_url(
+            self._registries,
+            self._importer,
+            source,
+            repository=repository,
+            tag=tag,
+            message=message,
+            changes=changes,
+            platform=platform,
+        )
 
 
 class _Run:
@@ -115,14 +135,14 @@ class _Run:
 
     async def one(
         self, name: Reference, top: FetchedManifest, say: Callable[[progress.Message], None]
-    ) -> tuple[str, bool, Resolved]:
-        """Bring in the image behind ``top``: its id, whether a name is new, and the image."""
+    ) -> tuple[Resolved, bool]:
+        """Bring in the image behind ``top``: what it is, and whether a name is new."""
         found = await self._ask(lambda source: resolve(source, top, self._wanted), name)
         by_digest = replace(name, tag="", digest=top.digest)
         names = [by_digest] if name.digest else [name, by_digest]
         origin = Origin(domain=name.domain, repository=name.name, open=lambda stop: self._open(name, stop))
         pulled = await self._puller.pull(found, names, origin, say)
-        return pulled.image_id, pulled.updated, found
+        return found, pulled.updated
 
     async def _ask(self, question: Callable[[Source], T], name: Reference | None = None) -> T:
         stop = Stop()

@@ -14,11 +14,8 @@ from wherry.oci.image import CONFIG_MAX, parse_image
 from wherry.oci.index import parse_index
 from wherry.oci.manifest import INDEXES, MANIFEST_MAX, MANIFESTS, Descriptor, parse_manifest
 from wherry.oci.reference import Reference, parse_reference
-from wherry.transfer.remote.credentials import Credentials
+from wherry.transfer.remote import Credentials, Registries, Repository, Stop
 from wherry.transfer.remote.insecure import Insecure
-from wherry.transfer.remote.registries import Registries
-from wherry.transfer.remote.repository import Repository
-from wherry.transfer.remote.stop import Stop
 from wherry.transfer.threads import in_own_thread
 from wherry.wire.manifest import PlatformOf, PutManifest, RemoteManifest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
 import msgspec
 
@@ -14,12 +15,13 @@ from wherry.engine.images.changes import apply_changes
 from wherry.engine.images.inspecting import image_history, inspect_image
 from wherry.engine.images.manifests import Manifests
 from wherry.engine.images.model import ContainerUsers, EventSink, ImageRecord, ImageUsage
-from wherry.engine.images.platforms import check_platform
+from wherry.engine.images.platforms import check_platform, platform_of
 from wherry.engine.images.removal import Removal
 from wherry.lib.clock import now_ns
-from wherry.lib.errors import InvalidArgument, NotFound, WherryError
+from wherry.lib.errors import Internal, InvalidArgument, NotFound, WherryError
 from wherry.lib.filters import Filters
 from wherry.oci.manifest import Platform, host_platform
+from wherry.oci.platform import fits, show_platform
 from wherry.oci.reference import Reference, parse_any, parse_reference
 from wherry.state import image as image_state
 from wherry.transfer import progress
@@ -115,19 +117,22 @@ class Images:
 
     # --- moving ---------------------------------------------------------------------------------------------------
 
-    async def load(self, archive: AsyncIterator[bytes], *, quiet: bool) -> AsyncIterator[bytes]:
+    async def load(
+        self, archive: AsyncIterator[bytes], *, quiet: bool, platform: Platform | None = None
+    ) -> AsyncIterator[bytes]:
         """Load an archive; JSON lines for the client. A fault is the last line, as in Docker, never an exception."""
         unnamed: list[str] = []
         named = False
         try:
-            async for step in load_archive(self._store, archive):
-                if isinstance(step, Loaded):
-                    named = named or bool(step.names)
-                    unnamed.append(step.image_id)
-                    for line in self._loaded(step):
-                        yield progress.encode(line)
-                elif not quiet:
-                    yield progress.encode(_loading(step))
+            async with aclosing(load_archive(self._store, archive, platform)) as steps:
+                async for step in steps:
+                    if isinstance(step, Loaded):
+                        named = named or bool(step.names)
+                        unnamed.append(step.image_id)
+                        for line in self._loaded(step):
+                            yield progress.encode(line)
+                    elif not quiet:
+                        yield progress.encode(_loading(step))
         except WherryError as error:
             yield progress.encode(progress.failed(error.message))
             return
@@ -148,11 +153,16 @@ class Images:
         self._tell(loaded.image_id, "load", loaded.image_id)
         return lines
 
-    async def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
-        """Images as an archive. Raises NotFound, InvalidArgument before the first piece."""
-        wanted = [Wanted(record.document, references) for record, references in self._wanted(names)]
-        async for piece in save_archive(self._store, wanted):
-            yield piece
+    async def save(self, names: Sequence[str], platform: Platform | None = None) -> AsyncIterator[bytes]:
+        """Images as an archive. Raises NotFound, InvalidArgument, Internal before the first piece."""
+        found = self._wanted(names)
+        for record, _ in found:
+            if platform is not None and not fits(platform_of(record), platform):
+                raise Internal(f"no suitable export target found for platform {show_platform(platform)}")
+        wanted = [Wanted(record.document, references) for record, references in found]
+        async with aclosing(save_archive(self._store, wanted)) as pieces:
+            async for piece in pieces:
+                yield piece
         for one in wanted:
             self._tell(one.image.id, "save", one.image.id)
 
