@@ -63,6 +63,7 @@ bench: setup
 	@tools/reference
 	$(BIN)/python bench/ratios.py
 	$(BIN)/python bench/oci_runtime.py
+	$(BIN)/python bench/distribution.py
 
 docs: setup
 	$(BIN)/python tools/differences.py docs/differences.md
