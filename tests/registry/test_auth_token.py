@@ -196,7 +196,7 @@ BAD: dict[str, str] = {
     "another service": _token(*GOOD["ES384 of the jwks"], aud="other"),
     "expired": _token(*GOOD["ES384 of the jwks"], exp=time.time() - 61),
     "never expires": _token(*GOOD["ES384 of the jwks"], exp=0),
-    "not yet": _token(*GOOD["ES384 of the jwks"], nbf=time.time() + 90),
+    "not yet": _token(*GOOD["ES384 of the jwks"], nbf=time.time() + 3600),
     "alg none": _token({"alg": "none", "kid": "p384"}, lambda _: b""),
     "shared secret": _token({"alg": "HS256", "kid": thumbprint(RSA.public_key())}, _hs256),
     "algorithm of another kind": _token({"alg": "ES256", "kid": thumbprint(RSA.public_key())}, _rs256),

@@ -208,7 +208,7 @@ def _age(store: Store) -> None:
 def test_pushes_while_collecting(store: Store) -> None:
     """Collections without end, and pushes that reuse old garbage as layers: every image that was taken is whole."""
     chance = random.Random(7)
-    for number in range(40):
+    for number in range(20):
         put_blob(store, "a", f"layer {number}".encode())
     _age(store)
     served = Store(store.driver)
@@ -224,12 +224,12 @@ def test_pushes_while_collecting(store: Store) -> None:
     collector = threads.submit(keep_collecting)
     taken: list[str] = []
     try:
-        for number in range(60):
+        for number in range(25):
             repository = served.repository("a")
             config = put_blob(served, "a", f"config {number}".encode())
             layers = []
             for _ in range(3):
-                data = f"layer {chance.randrange(40)}".encode()
+                data = f"layer {chance.randrange(20)}".encode()
                 digest = names.digest_of(data)
                 if repository.blob_size(digest) is None:
                     put_blob(served, "a", data)
