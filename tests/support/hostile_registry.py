@@ -36,8 +36,10 @@ import json
 import re
 import socket
 import ssl
+import subprocess
 import threading
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -90,6 +92,15 @@ class Seen:
     body: bytes
     connection: tuple[str, int]
     """The client's end, which tells connections apart."""
+
+
+def self_signed(directory: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 that vouches for itself, and its key: files for ``tls``."""
+    pair = str(directory / "cert.pem"), str(directory / "key.pem")
+    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", pair[0], "-keyout", pair[1]]
+    subprocess.run(["openssl", "req", *options.split(), *names], check=True, capture_output=True)
+    return pair
 
 
 def digest_of(data: bytes) -> str:

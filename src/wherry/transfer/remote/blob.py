@@ -41,6 +41,11 @@ class BlobReader:
         self._response: Response | None = None
         self._failed_at = offset
 
+    @property
+    def attempts(self) -> int:
+        """Attempts that failed so far: "download failed after attempts=2"."""
+        return self._patience.tried
+
     def readinto(self, buffer: memoryview | bytearray) -> int:
         """The next bytes of the blob; 0 at its end. Waits and resumes where a connection broke.
 
@@ -83,8 +88,10 @@ class BlobReader:
         return response
 
     def _check_length(self, response: Response) -> None:
-        if response.length is not None and response.length > self._descriptor.size - self.offset:
-            raise self._too_long()
+        left = self._descriptor.size - self.offset
+        short = response.status != 206 and response.length is not None and response.length < left
+        if short or (response.length is not None and response.length > left):
+            raise self._too_long()  # a whole answer of another size will not become right by asking again
 
     def _check_range(self, response: Response) -> None:
         match = _CONTENT_RANGE.fullmatch(response.header("Content-Range").strip())
@@ -110,7 +117,7 @@ class BlobReader:
         try:
             self._patience.after(fault, self.on_retry)
         except Fault:
-            raise told(fault, self._name) from fault
+            raise told(fault, self._name, whole=False) from fault
 
     def _end(self) -> None:
         """All is there; there must be no more."""

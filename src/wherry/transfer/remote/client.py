@@ -14,7 +14,7 @@ from wherry.lib.errors import InvalidArgument
 from wherry.transfer.remote.body import NOTHING, Body
 from wherry.transfer.remote.challenge import Challenge, bearer_error, parse_challenges
 from wherry.transfer.remote.credentials import Credentials
-from wherry.transfer.remote.faults import ERROR_MAX, Fault, Refused, read_refusal
+from wherry.transfer.remote.faults import ERROR_MAX, NO_CREDENTIALS, Fault, Refused, read_refusal
 from wherry.transfer.remote.insecure import Insecure
 from wherry.transfer.remote.settings import RegistrySettings
 from wherry.transfer.remote.stop import Stop
@@ -26,7 +26,6 @@ REDIRECTS_MAX = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 KEEPS_METHOD = frozenset({307, 308})
 UNAUTHORIZED = 401
-NO_CREDENTIALS = "no basic auth credentials"
 RETRY_AFTER_MAX = 60.0
 """Seconds; a registry that wants more patience is refused at once."""
 
@@ -69,14 +68,22 @@ class _Known:
 
 
 class Client:
-    """One user at one place. Thread-safe."""
+    """One user at one place. Thread-safe. ``unasked`` sends Basic credentials before they are demanded."""
 
     def __init__(
-        self, services: Services, place: Place, credentials: Credentials | None, scopes: tuple[str, ...], stop: Stop
+        self,
+        services: Services,
+        place: Place,
+        credentials: Credentials | None,
+        scopes: tuple[str, ...],
+        stop: Stop,
+        *,
+        unasked: bool = False,
     ) -> None:
         self.place = place
         self._services = services
         self._credentials = credentials or Credentials()
+        self._unasked = unasked
         self._scopes = scopes
         self._stop = stop
         self._known = _Known()
@@ -164,6 +171,8 @@ class Client:
         credentials = self._credentials
         if credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
+        if self._unasked:
+            return basic(credentials)
         bearer = _find(self._known.challenges, "bearer")
         if bearer is not None:
             demand = self._demand(bearer, tuple(dict.fromkeys(scopes)))
@@ -171,7 +180,7 @@ class Client:
         if _find(self._known.challenges, "basic") is None:
             return ""
         if not credentials.username and not credentials.password:
-            raise Fault(NO_CREDENTIALS, code="NO_CREDENTIALS", retry=False)
+            raise Fault("no basic auth credentials", code=NO_CREDENTIALS, retry=False)
         return basic(credentials)
 
     def _demand(self, bearer: Challenge, scopes: tuple[str, ...], *, offline: bool = False) -> Demand:

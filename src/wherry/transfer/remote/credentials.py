@@ -34,7 +34,9 @@ class Credentials:
         return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
-class _AuthConfig(msgspec.Struct):
+class AuthConfig(msgspec.Struct):
+    """As the API writes it."""
+
     username: str = ""
     password: str = ""
     auth: str = ""
@@ -52,18 +54,13 @@ def decode_auth(header: str) -> Credentials | None:
         return None
     try:
         raw = base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True)
-        told = msgspec.json.decode(raw, type=_AuthConfig)
+        told = msgspec.json.decode(raw, type=AuthConfig)
     except (binascii.Error, ValueError):
         return None
     return credentials_of(told)
 
 
-def decode_auth_config(raw: bytes) -> Credentials:
-    """The credentials in the body of ``POST /auth``. Raises msgspec.DecodeError."""
-    return credentials_of(msgspec.json.decode(raw, type=_AuthConfig)) or Credentials()
-
-
-def credentials_of(told: _AuthConfig) -> Credentials | None:
+def credentials_of(told: AuthConfig) -> Credentials | None:
     """The same as our own type; None when it says nothing of a user."""
     username, password = told.username, told.password
     if told.auth and not username:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +26,9 @@ from wherry.oci.reference import Reference
 
 ERROR_MAX = 64 * 1024
 """Bytes of an error's body that are looked at."""
+
+LISTED_MAX = 16
+"""Errors of one answer that are looked at."""
 
 MESSAGES = {
     "UNKNOWN": "unknown error",
@@ -49,6 +52,8 @@ MESSAGES = {
     "BLOB_UPLOAD_INVALID": "blob upload invalid",
 }
 """The codes that Docker knows, with their usual messages."""
+NO_CREDENTIALS = "NO_CREDENTIALS"
+"""Our own code for a registry that wants Basic of someone who has none."""
 HOPELESS = frozenset({"UNAUTHORIZED", "UNSUPPORTED", "DENIED", "TOOMANYREQUESTS", "NAME_UNKNOWN", "BLOB_UNKNOWN"})
 """Trying again does not help."""
 
@@ -87,7 +92,15 @@ class Broken(Fault):
 
 
 class Refused(Fault):
-    """An answer that says no."""
+    """An answer that says no, for one reason or for several."""
+
+    others: Sequence[Refused] = ()
+
+    @property
+    def all_reasons(self) -> str:
+        """Every reason, as Docker lists them where it does not explain the first."""
+        every = (self.message, *(other.message for other in self.others))
+        return f"errors:\n{chr(10).join(every)}\n" if self.others else self.message
 
 
 def read_refusal(status: int, reason: str, body: bytes, bearer_error: str = "", description: str = "") -> Refused:
@@ -97,8 +110,17 @@ def read_refusal(status: int, reason: str, body: bytes, bearer_error: str = "", 
         return Refused(f"received unexpected HTTP status: {status} {text}".rstrip(), status=status)
     code = {"invalid_token": "UNAUTHORIZED", "insufficient_scope": "DENIED"}.get(bearer_error, "")
     if code:
-        return _refused(code, description or MESSAGES[code], status)
+        first = _refused(code, description or MESSAGES[code], status)
+        rest = _parse_body(status, body)
+        return _merged([first, rest, *rest.others])
     return _parse_body(status, body)
+
+
+def _merged(refusals: list[Refused]) -> Refused:
+    """The first of several, which is the one that counts; the others are shown where it is not explained."""
+    first, *others = refusals
+    first.others = others
+    return first
 
 
 def _parse_body(status: int, body: bytes) -> Refused:
@@ -118,10 +140,14 @@ def _parse_body(status: int, body: bytes) -> Refused:
         if status == HTTPStatus.UNAUTHORIZED:
             return _refused("UNAUTHORIZED", MESSAGES["UNAUTHORIZED"], status)
         return _unreadable(status, "no error details found in HTTP response body", body)
-    code = str(listed[0].get("code") or "UNKNOWN").upper()
+    return _merged([_listed(one, status) for one in listed[:LISTED_MAX]])
+
+
+def _listed(error: dict[str, Any], status: int) -> Refused:
+    code = str(error.get("code") or "UNKNOWN").upper()
     code = code if code in MESSAGES else "UNKNOWN"
-    message = str(listed[0].get("message") or "")
-    if listed[0].get("detail") is None and message in {"", MESSAGES[code]}:
+    message = str(error.get("message") or "")
+    if error.get("detail") is None and message in {"", MESSAGES[code]}:
         # Docker takes an error without particulars for its bare code, and says no more than that.
         return _refused(code, "", status)
     return _refused(code, message, status)
@@ -208,9 +234,17 @@ def _tls(error: ssl.SSLError) -> str:
     return f"tls: {reason.lower().replace('_', ' ') or error}"
 
 
-def told(fault: Fault, name: Reference | None = None) -> WherryError:
-    """The error that the user gets; ``name`` is what was pulled, None where nothing was."""
+def told(fault: Fault, name: Reference | None = None, *, whole: bool = True) -> WherryError:
+    """The error that the user gets; ``name`` is what was pulled, None where nothing was.
+
+    With ``whole`` every reason of a refusal and the request that had no credentials are shown; of blobs Docker shows
+    less.
+    """
     message = str(fault)
+    if isinstance(fault, Refused) and whole and name is None and not fault.prefix:
+        message = fault.all_reasons
+    if fault.code == NO_CREDENTIALS and not whole:
+        message = fault.message
     if name is not None and not fault.prefix and not fault.bare:
         if fault.code == "DENIED":
             access = f"pull access denied for {name.familiar_name}"
@@ -230,11 +264,11 @@ def told(fault: Fault, name: Reference | None = None) -> WherryError:
 
 
 @contextmanager
-def telling(name: Reference | None = None) -> Iterator[None]:
+def telling(name: Reference | None = None, *, whole: bool = True) -> Iterator[None]:
     """The boundary of the package: faults inside, the error family outside."""
     try:
         yield
     except Fault as fault:
-        raise told(fault, name) from fault
+        raise told(fault, name, whole=whole) from fault
     except UnicodeError as error:
         raise InvalidArgument(f"invalid character in a request: {error}") from None

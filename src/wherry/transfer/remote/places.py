@@ -48,28 +48,38 @@ def _root(scheme: str, host: str) -> Url:
 class Places:
     """The clients of one repository, tried in order until one serves. Thread-safe."""
 
-    def __init__(self, clients: list[Client], report: Callable[[str], None] | None = None) -> None:
-        self._clients = clients
+    def __init__(self, find: Callable[[], list[Client]], report: Callable[[str], None] | None = None) -> None:
+        self._find = find
         self._report = report
         self._lock = threading.Lock()
+        self._found: list[Client] = []
         self._unusable: set[int] = set()
 
-    def ask(self, request: Callable[[Client], T]) -> T:
+    @property
+    def _clients(self) -> list[Client]:
+        """Found when first needed: names are resolved for it, which may take long."""
+        with self._lock:
+            if not self._found:
+                self._found = self._find()
+            return self._found
+
+    def ask(self, request: Callable[[Client], T], *, mirrors: bool = True) -> T:
         """The answer of the first place that has one. Raises the last place's fault.
 
         As in Docker a mirror's failure, whatever it is, leads on to the next place; the registry's own answer is
-        final, and only not getting one by https leads on to http.
+        final, and only not getting one by https leads on to http. Without ``mirrors`` only the registry is asked.
         """
         last: Fault | WherryError = Unreachable("no endpoints found")
-        for index, client in enumerate(self._clients):
-            if index in self._unusable:
+        clients = self._clients
+        for index, client in enumerate(clients):
+            if index in self._unusable or (client.place.mirror and not mirrors):
                 continue
             try:
                 client.ping()
             except (Fault, WherryError) as error:
-                if index + 1 == len(self._clients):
+                if index + 1 == len(clients):
                     raise
-                self._give_up(index, error)
+                self._give_up(index, client, error)
                 last = error
                 continue
             if not client.place.mirror:
@@ -85,10 +95,10 @@ class Places:
 
     def own(self) -> Client:
         """The registry itself, by the scheme it answers to. Raises Fault."""
-        return self.ask(_itself)
+        return self.ask(lambda client: client, mirrors=False)
 
-    def _give_up(self, index: int, error: Exception) -> None:
-        self._tell(self._clients[index], error)
+    def _give_up(self, index: int, client: Client, error: Exception) -> None:
+        self._tell(client, error)
         with self._lock:
             self._unusable.add(index)
 
@@ -99,12 +109,6 @@ class Places:
     def _settle(self, index: int) -> None:
         """The registry answered by this scheme: the other one is not tried any more."""
         with self._lock:
-            for other, client in enumerate(self._clients):
+            for other, client in enumerate(self._found):
                 if other != index and not client.place.mirror:
                     self._unusable.add(other)
-
-
-def _itself(client: Client) -> Client:
-    if client.place.mirror:
-        raise Unreachable("a mirror takes nothing")
-    return client

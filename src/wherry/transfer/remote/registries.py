@@ -39,24 +39,27 @@ class Registries:
         report: Callable[[str], None] | None = None,
         plain: bool = False,
     ) -> Repository:
-        """The repository of ``name``; nothing is asked of the registry yet. Resolves names, to tell who is insecure.
+        """The repository of ``name``; nothing is asked of the registry yet.
 
         ``report`` is told of places that failed and were passed over. With ``plain`` errors are in the registry's own
         words, without those of a pull.
         """
         stop = stop or Stop()
         actions = "pull,push" if push else "pull"
-        clients = [
-            Client(
-                self.services,
-                place,
-                _for_place(credentials, place),
-                (f"repository:{place.path}:{actions}",),
-                stop,
-            )
-            for place in places_of(self.settings, name, push=push)
-        ]
-        return Repository(name, self.services, Places(clients, report), stop, plain=plain or push)
+
+        def find() -> list[Client]:
+            return [
+                Client(
+                    self.services,
+                    place,
+                    _for_place(credentials, place),
+                    (f"repository:{place.path}:{actions}",),
+                    stop,
+                )
+                for place in places_of(self.settings, name, push=push)
+            ]
+
+        return Repository(name, self.services, Places(find, report), stop, plain=plain or push)
 
     def close(self) -> None:
         """Hang up on every registry."""

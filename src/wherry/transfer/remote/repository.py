@@ -47,6 +47,11 @@ class Repository:
         self._plain = plain
         self._uploads = Uploads(places.own, self._patience)
 
+    def reach(self) -> None:
+        """Ask the registry itself for its root, unless that was done: what goes wrong then is told before all else."""
+        with telling():
+            self._places.own()
+
     def manifest(self, reference: str, *, head: bool = False) -> Fetched:
         """The manifest or index of a tag or digest (end-3); with ``head`` its type and digest only, where it is told.
 
@@ -110,7 +115,7 @@ class Repository:
 
     def has_blob(self, digest: str) -> bool:
         """Whether the registry itself has the blob in this repository (end-2, HEAD)."""
-        with telling():
+        with telling(whole=False):
             client = self._places.own()
             with client.call("HEAD", client.place.target(f"blobs/{digest}"), accept=NOT_FOUND) as response:
                 return response.status not in NOT_FOUND
@@ -119,14 +124,14 @@ class Repository:
         """Take the blob over from another repository of the same registry (end-11). False: it has to be sent."""
         if source.domain != self.name.domain:
             return False
-        with telling():
+        with telling(whole=False):
             return self._uploads.mount(digest, source)
 
     def upload(
         self, digest: str, size: int, file: BinaryIO, progress: Progress, *, on_retry: OnRetry | None = None
     ) -> None:
         """Send ``size`` bytes of a file (end-4a, end-6). ``progress`` is told the bytes sent so far in this attempt."""
-        with telling():
+        with telling(whole=False):
             self._uploads.send_file(digest, size, file, progress, on_retry)
 
     def upload_stream(self, chunks: Iterable[bytes], progress: Progress) -> tuple[str, int]:
@@ -134,7 +139,7 @@ class Repository:
 
         ``progress`` is told the bytes sent so far. What ``chunks`` raises passes through.
         """
-        with telling():
+        with telling(whole=False):
             return self._uploads.send_stream(chunks, progress)
 
     def put_manifest(self, reference: str, media_type: str, raw: bytes) -> str:

@@ -21,6 +21,8 @@ class Patience:
         self._delay = delay
         self._stop = stop
         self._failures = 0
+        self.tried = 0
+        """Attempts that failed, all in all."""
 
     def renew(self) -> None:
         """The transfer got on: what failed before does not count any more."""
@@ -29,6 +31,7 @@ class Patience:
     def after(self, fault: Fault, on_retry: OnRetry | None) -> None:
         """Wait before the next attempt. Raises the fault when there is to be none, Stopped when told to give up."""
         self._failures += 1
+        self.tried += 1
         if not fault.retry or self._failures >= self._attempts:
             raise fault
         wait = min(max(self._delay * 2 ** (self._failures - 1), fault.retry_after), LONGEST)

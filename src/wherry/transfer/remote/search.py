@@ -10,11 +10,10 @@ from wherry.lib.errors import Internal, InvalidArgument
 from wherry.oci.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN, OFFICIAL, Reference
 from wherry.transfer.remote.client import Client, Place
 from wherry.transfer.remote.credentials import Credentials
-from wherry.transfer.remote.faults import Fault, telling
+from wherry.transfer.remote.faults import Fault, syntax_error, telling
 from wherry.transfer.remote.places import places_of
 from wherry.transfer.remote.registries import Registries
 from wherry.transfer.remote.stop import Stop
-from wherry.transfer.remote.tokens import basic
 from wherry.transfer.remote.url import Url
 
 ANSWER_MAX = 4 * 1024 * 1024
@@ -90,14 +89,13 @@ def _find(registries: Registries, domain: str, stop: Stop) -> Place:
 
 
 def _ask(registries: Registries, place: Place, query: str, credentials: Credentials | None, stop: Stop) -> list[Found]:
-    by_token = credentials is not None and bool(credentials.identity_token and credentials.username)
-    client = Client(registries.services, place, credentials if by_token else None, (_SCOPE,) if by_token else (), stop)
     headers = {"Accept": "application/json", "X-Docker-Token": "true"}
-    if by_token:
+    if credentials is not None and credentials.identity_token and credentials.username:
+        client = Client(registries.services, place, credentials, (_SCOPE,), stop)
         client.ping()
-    elif credentials is not None and credentials.username and place.url.scheme == "https":
-        client = Client(registries.services, place, credentials, (), stop)
-        headers["Authorization"] = basic(credentials)
+    else:
+        known = credentials is not None and bool(credentials.username) and place.url.scheme == "https"
+        client = Client(registries.services, place, credentials if known else None, (), stop, unasked=known)
     url = place.url.at("/v1/search").with_query(query)
     with client.call("GET", url, headers, accept=_FAILED) as response:
         if response.status != 200:
@@ -106,4 +104,5 @@ def _ask(registries: Registries, place: Place, query: str, credentials: Credenti
     try:
         return msgspec.json.decode(raw, type=_Answer).results or []
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Internal(f"error decoding registry search results: {error}") from None
+        words = str(error) if raw.lstrip()[:1] == b"{" else syntax_error(raw)
+        raise Internal(f"error decoding registry search results: {words}") from None

@@ -22,6 +22,8 @@ from wherry.transfer.remote.url import Url
 IDLE_MAX = 8
 """Connections to one origin that are kept for later."""
 IDLE_SECONDS = 60.0
+READ_SECONDS = 300.0
+"""A whole small body, however it drips."""
 DRAIN_MAX = 64 * 1024
 """A body's rest up to this size is read so that the connection can be kept."""
 
@@ -92,7 +94,10 @@ class Response:
         """The whole body. Raises Broken when it is larger than ``limit``."""
         buffer = bytearray(min(limit, 64 * 1024) + 1)
         data = bytearray()
+        until = time.monotonic() + READ_SECONDS
         while count := self.readinto(memoryview(buffer)):
+            if time.monotonic() > until:
+                raise Broken("net/http: request canceled (Client.Timeout or context cancellation while reading body)")
             data += memoryview(buffer)[:count]
             if len(data) > limit:
                 raise Broken(f"response body is larger than the limit of {limit} bytes")

@@ -65,8 +65,8 @@ def test_a_range_that_was_not_asked_for_is_refused(registry, repository):
 def test_attempts_are_bounded(registry, repository):
     registry.on("GET", BLOBS, cut(100))
     with pytest.raises(Internal, match=r"^unexpected EOF$"):
-        read_all(repository(settings={"attempts": 3}).blob(descriptor_of(registry, DATA)))
-    assert len(registry.seen("GET", BLOBS)) == 3
+        read_all(blob := repository(settings={"attempts": 3}).blob(descriptor_of(registry, DATA)))
+    assert len(registry.seen("GET", BLOBS)) == blob.attempts == 3
 
 
 def test_every_byte_that_gets_through_counts(registry, repository):

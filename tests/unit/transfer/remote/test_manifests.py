@@ -88,6 +88,13 @@ def test_what_is_both_an_index_and_a_manifest(registry, repository, document, me
         repository().manifest("latest")
 
 
+@pytest.mark.parametrize("head", [b"A: b\r\n" * 1000, b"A: " + b"b" * 1_000_000, b"HTTP/9.9 zzz"])
+def test_a_head_that_is_none(registry, repository, head):
+    registry.on("GET", MANIFESTS, Answer(raw=b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n"))
+    with pytest.raises((Internal, InvalidArgument)):
+        repository().manifest("latest")
+
+
 def test_no_manifest_at_all(registry, repository):
     with pytest.raises(NotFound, match="manifest unknown"):
         repository().manifest("latest")

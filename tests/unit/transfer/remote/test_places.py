@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import select
 import shutil
-import subprocess
+import socket
+import ssl
+import threading
 
 import pytest
 
-from support.hostile_registry import Answer, HostileRegistry, error
+from support.hostile_registry import Answer, HostileRegistry, error, self_signed
 from unit.transfer.remote.reading import descriptor_of, name_at, read_all
 from wherry.lib.errors import Internal, InvalidArgument
 from wherry.oci.reference import parse_reference
@@ -23,26 +26,7 @@ SECURE = Insecure(networks=())
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
-    root = tmp_path_factory.mktemp("tls")
-    pair = str(root / "cert.pem"), str(root / "key.pem")
-    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            *options.split(),
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-out",
-            pair[0],
-            "-keyout",
-            pair[1],
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return pair
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -137,7 +121,7 @@ def test_files_of_certs_d_that_do_not_fit_together(secured, client, tmp_path):
     with pytest.raises(InvalidArgument, match=re.escape(words)):
         registries.open(name_at(secured), None).manifest("latest")
     (directory / "client.cert").rename(directory / "client.key")
-    with pytest.raises(InvalidArgument, match="missing client certificate client.cert for key client.key"):
+    with pytest.raises(InvalidArgument, match=r"missing client certificate client\.cert for key client\.key"):
         registries.open(name_at(secured), None).manifest("latest")
 
 
@@ -182,6 +166,31 @@ def test_a_proxy_that_refuses_a_tunnel(registry, client):
         client(**settings).open(parse_reference("reg.invalid/a:b"), None).manifest("b")
 
 
+def test_a_tunnel_through_a_proxy(secured, client):
+    """RFC 9110, 9.3.6: TLS is with the registry, not with the proxy, which learns no more than its name."""
+    with Tunnel(secured.port) as proxy:
+        settings = {"proxies": Proxies(https=f"http://me:pw@127.0.0.1:{proxy.port}")}
+        registries = client(insecure=Insecure(frozenset({"reg.invalid"})), **settings)
+        assert registries.open(parse_reference("reg.invalid/team/app:latest"), None).manifest("latest").raw
+    assert proxy.head.startswith(b"CONNECT reg.invalid:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic bWU6cHc=" in proxy.head
+
+
+def test_a_certificate_of_our_own(secured, client, certificate, tmp_path):
+    """client.cert and client.key of certs.d, for a registry that wants to know who asks."""
+    secured.context.verify_mode = ssl.CERT_REQUIRED
+    secured.context.load_verify_locations(certificate[0])
+    directory = tmp_path / secured.host
+    directory.mkdir()
+    shutil.copy(certificate[0], directory / "ca.crt")
+    registries = client(insecure=SECURE, certs_dirs=(tmp_path,))
+    with pytest.raises(Internal):
+        registries.open(name_at(secured), None).manifest("latest")
+    shutil.copy(certificate[0], directory / "client.cert")
+    shutil.copy(certificate[1], directory / "client.key")
+    assert registries.open(name_at(secured), None).manifest("latest").raw
+
+
 def test_nobody_there(client):
     with pytest.raises(Internal) as told:
         client().open(parse_reference("127.0.0.1:1/a:b"), None).manifest("b")
@@ -191,3 +200,36 @@ def test_nobody_there(client):
 def test_no_such_host(client):
     with pytest.raises(Internal, match=r'^Get "https://reg.invalid/v2/": dial tcp: lookup reg.invalid'):
         client().open(parse_reference("reg.invalid/a:b"), None).manifest("b")
+
+
+class Tunnel:
+    """A proxy that knows one way."""
+
+    def __init__(self, to):
+        self._to = to
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.head = b""
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self):
+        client, _ = self._listener.accept()
+        with client, socket.create_connection(("127.0.0.1", self._to)) as registry:
+            while b"\r\n\r\n" not in self.head:
+                self.head += client.recv(4096)
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            ways = {client: registry, registry: client}
+            # Until the client has what it wants: it keeps the connection, and the test does not wait for that.
+            while ready := select.select(list(ways), [], [], 0.5)[0]:
+                for one in ready:
+                    if not (data := one.recv(65536)):
+                        return
+                    ways[one].sendall(data)
