@@ -100,9 +100,10 @@ def test_the_digest_is_known_afterwards(daemon: Daemon, registry: Registry, busy
         aux = [line["aux"] for line in lines if "aux" in line]
         assert [(one["Tag"], one["Digest"]) for one in aux] == [("1", digest)]
         assert f"{name}@{digest}" in client.images.get(f"{name}:1").attrs["RepoDigests"]
-        events = client.events(since=begun, until=client.info()["SystemTime"], filters={"event": "push"}, decode=True)
-        found = [(event["Actor"]["ID"], event["Actor"]["Attributes"]["name"]) for event in events]
-        assert found == [(f"{name}:1", name)]
+        until = client.info()["SystemTime"]
+    form = "{{.Actor.ID}} {{.Actor.Attributes.name}}"
+    events = daemon.out("events", "--since", begun, "--until", until, "--filter", "event=push", "--format", form)
+    assert events == f"{name}:1 {name}"
 
 
 def test_all_tags(daemon: Daemon, registry: Registry, busybox_layer: bytes) -> None:

@@ -8,33 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from wherry.lib.errors import Internal
+from wherry.state.reserve import Reserve
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0
+REFILL_S = 30.0
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite says on a full disk: the latter two where it cannot make the files of its write-ahead log."""
 
 
 class Database:
     """The open state database of one daemon."""
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], reserve: Reserve | None = None) -> None:
+        """``reserve`` is given up, piece by piece, when the disk is full. Raises Internal, sqlite3.Error."""
         self._path = path
+        self._reserve = reserve
+        self._refill_at = 0.0
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
-        self._writer = self._connect()
-        self._reader = self._connect()
-        _migrate(self._writer, migrations)
+        self._writer = self._with_reserve(self._connect)
+        self._reader = self._with_reserve(self._connect)
+        self._with_reserve(lambda: _migrate(self._writer, migrations))
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -51,17 +63,38 @@ class Database:
 
     def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """The same, waiting on the caller's thread: for start-up, before the API is open."""
+        self._refill()
+        try:
+            return self._with_reserve(lambda: self._transaction(change))
+        except sqlite3.OperationalError as error:
+            raise _in_words(error, self._path) from error
+
+    def _transaction(self, change: Callable[[sqlite3.Connection], T]) -> T:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             result = change(self._writer)
             self._writer.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise _in_words(error, self._path) from error
             raise
         return result
+
+    def _with_reserve(self, work: Callable[[], T]) -> T:
+        """Do ``work``, again for each piece of the reserve while there is no room for it."""
+        while True:
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _NO_ROOM or self._reserve is None or not self._reserve.spend():
+                    raise
+
+    def _refill(self) -> None:
+        """Now and then, because looking costs a call."""
+        now = time.monotonic()
+        if self._reserve is not None and now >= self._refill_at:
+            self._refill_at = now + REFILL_S
+            self._reserve.fill()
 
     def close(self) -> None:
         """Finish the writes under way and close."""
@@ -78,6 +111,8 @@ def _in_words(error: sqlite3.OperationalError, path: Path) -> Internal:
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
     """Bring the schema up to date; ``user_version`` counts the migrations already applied."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")  # of an attempt that found no room
     (applied,) = connection.execute("PRAGMA user_version").fetchone()
     if applied > len(migrations):
         raise Internal(f"the state is of a newer wherry (schema {applied}, this one knows {len(migrations)})")

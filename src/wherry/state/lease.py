@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 
+from wherry.lib.errors import Internal
 from wherry.state.database import Database
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Leases:
             return
         try:
             await self._database.write(lambda connection: _delete(connection, lease.id))
-        except sqlite3.Error as error:
+        except (Internal, sqlite3.Error) as error:
             # The disk is full, most likely. What it keeps is kept until the next start, no more.
             logger.warning("lease %s stays until the next start: %s", lease.id, error)
 

@@ -68,8 +68,8 @@ def read_plan(members: Members, wanted: Platform | None) -> list[PlannedImage]:
     """
     platform = wanted or host_platform()
     if members.find(MANIFEST) is not None:
-        found = _docker_archive(members)
-        return found if wanted is None else [one for one in found if fits(_platform(one.parsed), wanted)]
+        planned = _docker_archive(members)
+        return planned if wanted is None else [one for one in planned if fits(_platform(one.parsed), wanted)]
     if members.find(INDEX) is not None:
         return _oci_layout(members, platform)
     if members.find(REPOSITORIES) is not None:

@@ -31,6 +31,7 @@ from wherry.transfer.pull_layer import Known, LayerPull, Say
 from wherry.transfer.resolve import Resolved
 from wherry.transfer.source import Origin
 from wherry.transfer.store import Arrival, ImageStore
+from wherry.transfer.threads import outlast
 
 TICK_S = 0.1
 """Seconds between two figures of a layer on the move."""
@@ -70,7 +71,13 @@ class Puller:
                 arrival = await self._layers(image, layers, stack)
             else:
                 arrival = Arrival(image=self._renewed(known, image))
-            await self._commit(arrival, image, names, origin, lease)
+            # Once begun it is ended: blobs that are in place must be recorded, whatever the client does.
+            committing = asyncio.ensure_future(self._commit(arrival, image, names, origin, lease))
+            try:
+                await asyncio.shield(committing)
+            except asyncio.CancelledError:
+                await outlast(committing)
+                raise
         return Pulled(image_id=image.parsed.digest, updated=before != {image.parsed.digest})
 
     # --- what is there --------------------------------------------------------------------------------------------

@@ -125,7 +125,6 @@ class Pusher:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             stop.set()
-            running.cancel()
             await outlast(running)
             raise
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from wherry.content import ContentStore
 from wherry.diff.errors import Stopped
-from wherry.lib.errors import Internal, WherryError
+from wherry.lib.errors import Forbidden, Internal, NotFound, Unauthorized, WherryError
 from wherry.oci.digest import Digest
 from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer.packing import packed
@@ -88,10 +88,10 @@ def _candidates(blob: Outgoing, known: Sequence[Known]) -> dict[str, int]:
 
 
 def _has(target: Target, digest: str) -> bool:
-    """Whoever may not look may still be allowed to write; the upload says what is wrong."""
+    """Whoever may not look may still be allowed to write; the upload says what is wrong. No registry is no registry."""
     try:
         return target.has_blob(digest)
-    except WherryError:
+    except (Unauthorized, Forbidden, NotFound):
         return False
 
 
@@ -127,7 +127,13 @@ def _send(content: ContentStore, target: Target, blob: Outgoing, say: Say, stop:
         if blob.packed:
             if not content.intact(Digest(blob.digest), blob.size):
                 raise Internal(f"blob {blob.digest} is damaged")
-            target.upload(blob.digest, blob.size, file, lambda done: say(PUSHING, done, blob.size))
+            target.upload(
+                blob.digest,
+                blob.size,
+                file,
+                lambda done: say(PUSHING, done, blob.size),
+                on_retry=lambda left: say(f"Retrying in {left} second{'' if left == 1 else 's'}", 0, 0),
+            )
             return Sent(digest=blob.digest, size=blob.size)
         pieces = packed(
             file, diff_id=blob.diff_id, advance=lambda done: say(PUSHING, done, blob.unpacked), stopped=stop.is_set

@@ -23,6 +23,9 @@ from wherry.oci.manifest import (
     INDEXES,
     MANIFEST_MAX,
     MANIFESTS,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
     Descriptor,
     parse_manifest,
 )
@@ -98,7 +101,9 @@ def _as_it_came(store: ImageStore, image: ImageDocument, *, whole: bool, foreign
     if not all(store.has_blob(Digest(one.digest)) for one in (manifest.config, *wanted)):
         return None
     layers = [_outgoing(layer, packed=True, foreign=layer.digest in skipped) for layer in image.layers]
-    own = Document(image.manifest, manifest.media_type or DOCKER_MANIFEST, raw)
+    # OCI lets a manifest leave out what it is; its config says it then.
+    usual = OCI_MANIFEST if manifest.config.media_type == OCI_CONFIG else DOCKER_MANIFEST
+    own = Document(image.manifest, manifest.media_type or usual, raw)
     shown = {image.id, *(layer.digest for layer in image.layers)}
     blobs: dict[str, Outgoing] = {}
     documents: tuple[Document, ...] = (own,)
@@ -160,7 +165,7 @@ class _Tree:
 
 def _media_type(raw: bytes) -> str:
     """An index's own word for what it is; Docker's lists and OCI's indexes have one nearly always."""
-    return parse_index(raw).media_type or "application/vnd.oci.image.index.v1+json"
+    return parse_index(raw).media_type or OCI_INDEX
 
 
 def _outgoing(layer: Layer, *, packed: bool, foreign: bool) -> Outgoing:

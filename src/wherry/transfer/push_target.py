@@ -22,8 +22,16 @@ class Target(Protocol):
     def mount_blob(self, digest: str, source: Reference) -> bool:
         """Have the registry take the blob over from another of its repositories; False if it does not."""
 
-    def upload(self, digest: str, size: int, file: BinaryIO, progress: Callable[[int], None]) -> None:
-        """Send a blob whose digest is known."""
+    def upload(
+        self,
+        digest: str,
+        size: int,
+        file: BinaryIO,
+        progress: Callable[[int], None],
+        *,
+        on_retry: Callable[[int], None] | None = None,
+    ) -> None:
+        """Send a blob whose digest is known; ``on_retry`` is told the seconds left before another attempt."""
 
     def upload_stream(self, chunks: Iterable[bytes], progress: Callable[[int], None]) -> tuple[str, int]:
         """Send a blob that is made on the way; its digest and size."""

@@ -118,6 +118,7 @@ class ImageStore:
             garbage = await self.database.write(collect)
             if garbage.blobs:
                 await asyncio.to_thread(self.content.remove, garbage.blobs)
+            await asyncio.to_thread(self.content.expire)
         self.snapshots.discard(garbage.numbers)
         return garbage
 

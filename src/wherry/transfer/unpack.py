@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -12,8 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from wherry.content import Staged
-from wherry.diff.apply import Applied, apply_layer
-from wherry.diff.compression import CHUNK, Unpacked
+from wherry.diff.apply import Applied
 from wherry.diff.errors import BadArchive
 from wherry.lib.clock import now_ns
 from wherry.lib.errors import Internal, InvalidArgument
@@ -24,6 +22,7 @@ from wherry.snapshots import NewLayer
 from wherry.state.image import ImageDocument, Layer
 from wherry.state.lease import CONTENT, SNAPSHOT, Lease
 from wherry.transfer.members import TAR_FAULT, Member, open_member, reason_of
+from wherry.transfer.pipeline import unroll
 from wherry.transfer.store import Arrival, ImageStore
 from wherry.transfer.threads import interruptible
 
@@ -179,7 +178,8 @@ class Unpacker:
         def work(stop: threading.Event) -> _Unpacked:
             with open_member(member) as file:
                 raw = _Counted(file.read, lambda at: _tell(report, diff_id, at, member))
-                return _apply(raw, member, directory, below, stop)
+                done = unroll(raw, directory, below, stop)
+            return _Unpacked(applied=done.applied, diff_id=done.diff_id or member.digest, unpacked=done.unpacked)
 
         try:
             return await interruptible(work)
@@ -192,24 +192,6 @@ class Unpacker:
 def _tell(report: Report | None, diff_id: str, at: int, member: Member) -> None:
     if report is not None:
         report(diff_id, at, member.size)
-
-
-def _apply(raw: _Counted, member: Member, directory: str, lowers: list[str], stop: threading.Event) -> _Unpacked:
-    unpacked = Unpacked(raw)
-    if not unpacked.compression:
-        applied = apply_layer(unpacked.read, directory, lowers, stop.is_set)
-        return _Unpacked(applied=applied, diff_id=member.digest, unpacked=member.size)
-    digest, count = hashlib.sha256(), 0
-
-    def pull() -> bytes:
-        nonlocal count
-        data = unpacked.read(CHUNK)
-        digest.update(data)
-        count += len(data)
-        return data
-
-    applied = apply_layer(pull, directory, lowers, stop.is_set)
-    return _Unpacked(applied=applied, diff_id=f"sha256:{digest.hexdigest()}", unpacked=count)
 
 
 class _Counted:

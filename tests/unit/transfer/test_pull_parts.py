@@ -26,7 +26,6 @@ from wherry.transfer.page import page_url
 from wherry.transfer.resolve import resolve
 from wherry.transfer.shared import Jobs
 
-
 # --- names
 
 
@@ -112,8 +111,8 @@ def _some(repository: Repository) -> Repository:
 @pytest.mark.parametrize(
     ("media_type", "words"),
     [
-        ("application/vnd.oci.empty.v1+json", "unsupported media type application/vnd.oci.empty.v1+json"),
-        ("application/vnd.cncf.helm.config.v1+json", "unsupported media type application/vnd.cncf.helm.config.v1+json"),
+        ("application/vnd.oci.empty.v1+json", "unsupported media type application/vnd.oci.empty"),
+        ("application/vnd.cncf.helm.config.v1+json", "unsupported media type application/vnd.cncf.helm"),
         ("application/vnd.docker.plugin.v1+json", "Encountered remote .*plugin.* when fetching"),
     ],
 )
