@@ -88,12 +88,28 @@ def test_the_root_is_the_merged_layers(daemon: Daemon) -> None:
         *("/opaque:", "new", "", "/www:"),
         *("1234 70000 4755 1 5000", "0 0 644 2 3", "twins"),
     ]
-    script = (
-        "rm -r /opaque /twin && mkdir /opaque && echo 1 > /opaque/mine && mv /owned /moved && mknod /n c 1 3 && cat /n"
+
+
+def test_diff_and_commit_say_what_changed(daemon: Daemon) -> None:
+    """The same lines whoever merges: what is new, what is gone, and nothing that was only touched by a link."""
+    steps = (
+        *("rm -r /opaque /twin", "mkdir /opaque", "echo 1 > /opaque/mine", "mv /owned /moved", "chmod 4711 /moved"),
+        *("mknod /n c 1 3", "echo seen > /n", "chmod 700 /www"),
     )
-    daemon.docker("run", "--name", "writer", "layered", "sh", "-c", script)
-    daemon.docker("start", "writer", check=False)
-    assert daemon.docker("run", "--rm", "layered", "cat", "/opaque/new").stdout == "new"
+    daemon.docker("run", "--name", "writer", "layered", "sh", "-ec", "; ".join(steps))
+    assert daemon.out("diff", "writer").split("\n") == [
+        *("A /moved", "A /n", "C /opaque", "A /opaque/mine", "D /opaque/new", "D /owned", "D /twin", "C /www"),
+    ]
+    daemon.docker("commit", "writer", "written:latest")
+    script = (
+        "ls /opaque; stat -c '%a %u' /moved /other-twin; test -e /twin || test -e /owned || echo gone; stat -c %F /n"
+    )
+    assert daemon.out("run", "--rm", "written", "sh", "-c", script).split("\n") == [
+        *("mine", "4711 1234", "644 0", "gone", "character special file"),
+    ]
+    assert daemon.out("run", "--rm", "layered", "cat", "/opaque/new") == "new"
+    daemon.docker("rm", "writer")
+    daemon.docker("rmi", "written")
 
 
 def test_what_was_written_survives_a_restart_of_the_container(daemon: Daemon) -> None:
@@ -144,7 +160,9 @@ def test_removed_containers_take_their_directories_along(daemon: Daemon) -> None
 
 
 def test_size_is_what_the_container_wrote(daemon: Daemon) -> None:
-    daemon.docker("run", "--name", "box", "layered", "sh", "-c", "head -c 12345 /dev/zero > /big; rm /owned; touch /twin")
+    daemon.docker(
+        "run", "--name", "box", "layered", "sh", "-c", "head -c 12345 /dev/zero > /big; rm /owned; touch /twin"
+    )
     size = daemon.api("GET", "/containers/box/json?size=1").json()["SizeRw"]
     assert size == 12345 + 3
 

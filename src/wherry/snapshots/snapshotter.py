@@ -216,7 +216,7 @@ class Snapshots:
         await asyncio.to_thread(self._delete, str(row.number))
         try:
             await self._records.remove(key, None)
-        except sqlite3.Error as error:
+        except (Internal, sqlite3.Error) as error:
             logger.warning("the record of snapshot %s stays until the next start: %s", row.number, error)
 
     async def commit(self, layers: Sequence[NewLayer], also: Also | None = None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,10 @@ from pathlib import Path
 from wherry.lib.errors import Unavailable
 from wherry.linux.mounts import MNT_DETACH, unmount
 from wherry.linux.namespaces import IN_USER_NAMESPACE
-from wherry.linux.trees import remove_tree
+from wherry.linux.trees import DIRECTORY, remove_tree
 from wherry.snapshots.drivers.protocol import IdMaps, IdRange
 from wherry.snapshots.model import Overlay
+from wherry.snapshots.translated import translate
 
 PROGRAM = "fuse-overlayfs"
 DEVICE = "/dev/fuse"
@@ -57,7 +59,7 @@ class FuseDriver:
 
     def claim(self, own: str) -> None:
         """The place of the mount says whose snapshot it is."""
-        os.mkdir(f"{own}/{MERGED}", 0o755)
+        os.makedirs(f"{own}/{MERGED}", mode=0o755, exist_ok=True)
 
     async def fill(self, own: str, lower: Sequence[str]) -> None:  # noqa: ARG002
         """Nothing is copied."""
@@ -82,8 +84,19 @@ class FuseDriver:
 
     @contextmanager
     def changes(self, own: str, lower: Sequence[str]) -> Iterator[str]:  # noqa: ARG002
-        """The upper directory, which the program writes through to."""
-        yield f"{own}/fs"
+        """The upper directory, which the program writes through to, in the kernel's form; it goes at the end."""
+        place = f"{own}/changes-{secrets.token_hex(4)}"
+        os.mkdir(place, 0o700)
+        try:
+            source, target = os.open(f"{own}/fs", DIRECTORY), os.open(place, DIRECTORY)
+            try:
+                translate(source, target)
+            finally:
+                os.close(source)
+                os.close(target)
+            yield place
+        finally:
+            remove_tree(place)
 
 
 def _make_ready(own: str, lower: Sequence[str], maps: IdMaps | None) -> None:
