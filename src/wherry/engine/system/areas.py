@@ -10,7 +10,7 @@ no area claims is named as ``other``, so that the sum is always that of ``du``.
                       prepared     directories made ahead, and the skeleton
     containers/<id>   logs         and container files: what is mounted into /etc, and the like
     volumes/<name>    volumes
-    state.db*         state
+    state.db*         state        and reserve/: what is kept free for it
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def measure(root: Path, snapshots: dict[str, Snapshot]) -> list[Area]:
         claim = _CLAIMS.get(entry.name)
         if claim is not None:
             claim(own, Path(entry.path), snapshots)
-        elif entry.name.startswith("state.db"):
+        elif entry.name.startswith("state.db") or entry.name == "reserve":
             own.tree("state", entry.name, entry.path)
         else:
             own.tree("other", entry.name, entry.path)

@@ -105,7 +105,7 @@ class Budget:
 
     def observe(self, kind: str, action: str, _actor: str) -> None:
         """Something happened: see whether it brought bytes."""
-        if kind == "image" and action in ARRIVALS:
+        if (kind == "image" and action in ARRIVALS) or (kind, action) == ("container", "commit"):
             self._wanted.set()
 
     async def used(self) -> int:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 
 from wherry.lib.clock import now_ns
+from wherry.lib.errors import Internal
 from wherry.state.database import Database
 from wherry.state.image import ImageDocument
 from wherry.state.image_use import ImageUses, forget_gone, mark
@@ -70,6 +71,6 @@ class Uses:
 
         try:
             await self._database.write(change)
-        except sqlite3.Error as error:
+        except (Internal, sqlite3.Error) as error:
             _log.warning("when images were used is not stored: %s", error)
             self._fresh = fresh | self._fresh
