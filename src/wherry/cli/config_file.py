@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -28,6 +29,7 @@ def write_config(path: str, values: Mapping[str, Any]) -> None:
 
 def replace_file(path: str, data: bytes, *, mode: int) -> None:
     """Write a file under a draft's name, then give it its own; ``mode`` is a new file's. Raises ``OSError``."""
+    _only_files(path)
     draft = f"{path}.{os.getpid()}"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
@@ -40,6 +42,12 @@ def replace_file(path: str, data: bytes, *, mode: int) -> None:
     except BaseException:
         os.unlink(draft)
         raise
+
+
+def _only_files(path: str) -> None:
+    """Raises ``OSError`` where something else than a file stands, /dev/null say: it must not be replaced by one."""
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "is not a regular file", path)
 
 
 def _resemble(fd: int, path: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from wherry.cli.app import is_terminal, write
 from wherry.cli.commands.image.archive import write_whole
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
+from wherry.cli.output_path import check_output
 from wherry.client import container
 
 TYPE_CHECKING = False
@@ -26,9 +25,7 @@ def _run(app: App, options: Parsed) -> int:
         for piece in container.export(app.client, options.args[0]):
             write(STDOUT, piece)
         return 0
-    directory = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(directory):
-        raise CliError(f"failed to export container: invalid output path: directory {directory!r} does not exist")
+    check_output(path, "failed to export container")
     write_whole(path, iter(container.export(app.client, options.args[0])))
     return 0
 

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from wherry.cli.flags import Parsed
 
 STDIN, STDOUT = 0, 1
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link directly",
+    stat.S_IFCHR: "a character device file",
+    stat.S_IFBLK: "a block device file",
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def _open(path: str) -> File:
@@ -64,15 +72,32 @@ def _save(app: App, options: Parsed) -> int:
         for piece in image.save(app.client, options.args, query):
             write(STDOUT, piece)
         return 0
-    directory = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(directory):
-        raise CliError(f"failed to save image: invalid output path: directory {directory!r} does not exist")
-    write_whole(path, iter(image.save(app.client, options.args, query)))
+    check_target(path, "save image")
+    write_whole(path, iter(image.save(app.client, options.args, query)), "save image")
     return 0
 
 
-def write_whole(path: str, pieces: Iterator[bytes]) -> None:
-    """The file appears under its name only when it is complete."""
+def check_target(path: str, doing: str) -> None:
+    """Raise ``CliError`` unless the path is free or a regular file's: the archive takes the place of what is there."""
+    directory = os.path.dirname(path.rstrip("/"))
+    try:
+        os.stat(directory or ".")
+    except OSError as error:
+        why = f"stat {directory}: {(error.strerror or '').lower()}"
+        raise CliError(f"failed to {doing}: invalid output path: {why}") from error
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CliError(f"failed to {doing}: lstat {path}: {(error.strerror or '').lower()}") from error
+    if not stat.S_ISREG(mode):
+        raise CliError(f"failed to {doing}: cannot write to {_KINDS.get(stat.S_IFMT(mode), 'an irregular file')}")
+
+
+def write_whole(path: str, pieces: Iterator[bytes], doing: str = "export container") -> None:
+    """The file appears under its name only when it is complete. Nothing but a file is ever replaced by it."""
+    check_target(path, doing)
     draft = f"{path}.tmp-{os.getpid()}"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
