@@ -1,4 +1,4 @@
-"""A whole daemon's writes while it pulls and runs: wherever the power goes, its data root is one that it starts on (R8).
+"""A whole daemon's writes while it pulls and creates: wherever the power goes, it starts again on what is there (R8).
 
 ``tests/unit/transfer/test_crash_replay.py`` does the same for a load, densely; here the daemon itself was recorded.
 """
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(find("strace") is None, reason="strace is not on this machine: apt-get install strace"),
 ]
 
-STORES, DAEMONS = 12, 4
+STORES, DAEMONS = 8, 3
 """So many prefixes are given to the store alone, and so many to a daemon."""
 
 
@@ -41,7 +41,7 @@ class Traced(Wherryd):
 
 @pytest.fixture(scope="module")
 def calls(docker_cli: str) -> Iterator[list[Call]]:
-    """All that a daemon does from its first start to its stop, with a pull and a container between."""
+    """All that a daemon does from its first start to its stop, with a pull and a container made between."""
     daemon = Traced()
     try:
         daemon.start()
@@ -49,7 +49,7 @@ def calls(docker_cli: str) -> Iterator[list[Call]]:
             registry.push_image("app", "1", [busybox_layer(), small_layer(a="a" * 200_000)])
             image = f"{registry.host}/app:1"
             daemon.docker("pull", "-q", image)
-            daemon.docker("run", "--rm", image, "sh", "-c", "echo out; echo 1 > /f")
+            daemon.docker("create", "--name", "one", "-v", "data:/data", image, "echo", "ran")
             daemon.docker("tag", image, "app:1")
         daemon.stop()
         traces = Path(daemon.root, "traces")
@@ -97,6 +97,9 @@ def test_the_daemon_starts_on_every_prefix(calls: list[Call], busybox_tar: bytes
             replay(calls, count, End.LOST, Path(daemon.data_root))
             daemon.start()
             clean(daemon, "--deep")
+            if daemon.out("ps", "-aq"):
+                assert daemon.out("start", "-a", "one") == "ran"
+                daemon.docker("rm", "-v", "one")
             for image in set(daemon.out("images", "-q").split()):
                 assert daemon.out("run", "--rm", image, "sh", "-c", "wc -c < /a") == "200000"
             daemon.docker("load", "-q", input=busybox_tar)

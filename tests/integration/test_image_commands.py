@@ -6,16 +6,15 @@ beside a registry of its own that holds the same images. ``~`` before a command:
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,12 +22,14 @@ from support import images
 from support.comparison import Names, Said, comparable
 from support.daemons import Daemon
 from support.registries import Registry, on_platform
-from support.terminal import Terminal
 
 WHERRY = [sys.executable, "-m", "wherry.cli"]
 ZERO = "0" * 64
 _STEPS = re.compile(r"^[0-9a-f]{12}: .*\n", re.MULTILINE)
 """How a layer gets on: which of several is told of first is chance, and the words have tests of their own."""
+
+WAIT = "(a second passes)"
+"""``--until 0s`` means the last whole second."""
 
 SCENARIOS: dict[str, list[str]] = {
     "pull": [
@@ -90,8 +91,8 @@ SCENARIOS: dict[str, list[str]] = {
         "rmi {id}",
         "rmi -f {id}",
         "pull -q {reg}/app@{one}",
-        "images --filter dangling=true --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'",
-        "images --filter dangling=false --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'",
+        "~images --filter dangling=true --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'",
+        "~images --filter dangling=false --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'",
         "image prune -f",
         "pull -q {reg}/app@{one}",
         "create --name user {reg}/app@{one}",
@@ -130,6 +131,22 @@ SCENARIOS: dict[str, list[str]] = {
         "import {dir}/nothing.tar",
         "rmi imp:1 nothing",
         "rmi -f nothing",
+    ],
+    "what is told of it": [
+        "pull -q {reg}/app:1",
+        "tag {reg}/app:1 copied:1",
+        "tag busybox {reg}/mine:1",
+        "push -q {reg}/mine:1",
+        "save -o {dir}/saved.tar {reg}/app:1",
+        "load -q -i {dir}/labelled.tar",
+        "import {dir}/root.tar imp:1",
+        "rmi copied:1",
+        "rmi {reg}/mine:1",
+        "rmi {reg}/app:1",
+        "rmi -f imp:1",
+        "image prune -a -f --filter label=k",
+        WAIT,
+        "events --since {start} --until 0s --filter type=image --format '{{.Action}} {{.Actor.Attributes.name}}'",
     ],
     "commit": [
         "run --name box busybox sh -c 'echo new > /new'",
@@ -188,6 +205,11 @@ class Side:
         identity = config["config"]["digest"]
         self._words |= {"one": one["digest"], "id": identity, "short": identity[7:19]}
 
+    def begin(self) -> None:
+        """From now on events are of this scenario."""
+        time.sleep(1.1)
+        self._words["start"] = str(int(time.time()))
+
     def fill(self, line: str) -> str:
         for name, value in self._words.items():
             line = line.replace(f"{{{name}}}", value)
@@ -195,6 +217,9 @@ class Side:
 
     def answer(self, line: str) -> Said:
         """Run one command line and make what it said comparable."""
+        if line == WAIT:
+            time.sleep(1.1)
+            return Said(0, "", "")
         anyhow = line.startswith("~")
         done = subprocess.run(
             [*self._program, *shlex.split(self.fill(line.removeprefix("~")))],
@@ -218,11 +243,12 @@ class Side:
 
 @pytest.fixture
 def sides(
-    daemon: Daemon, reference: Daemon, docker_cli: str, archives: Path, busybox_layer: bytes, busybox_tar: bytes
+    daemon: Daemon, reference: Daemon, archives: Path, busybox_layer: bytes, busybox_tar: bytes
 ) -> Iterator[list[Side]]:
+    docker = reference.docker_argv()
     with ExitStack() as stack:
         made = []
-        for each, program in ((reference, [docker_cli]), (daemon, [docker_cli]), (daemon, WHERRY)):
+        for each, program in ((reference, docker), (daemon, docker), (daemon, WHERRY)):
             side = Side(each, stack.enter_context(Registry(each.box, kind="docker")), program, archives)
             side.stock(busybox_layer)
             made.append(side)
@@ -238,6 +264,7 @@ def settle(daemon: Daemon, busybox_tar: bytes) -> None:
     daemon.clear_images()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_same_answers(sides: list[Side], scenario: str, busybox_tar: bytes) -> None:
@@ -245,6 +272,8 @@ def test_the_same_answers(sides: list[Side], scenario: str, busybox_tar: bytes) 
     said: list[list[Said]] = []
     for side in sides:
         settle(side.daemon, busybox_tar)
+        if WAIT in SCENARIOS[scenario]:
+            side.begin()
         said.append([comparable(side.answer(line), line.removeprefix("~")) for line in SCENARIOS[scenario]])
     differing = []
     for line, theirs, mine, own in zip(SCENARIOS[scenario], *said, strict=True):
@@ -255,3 +284,102 @@ def test_the_same_answers(sides: list[Side], scenario: str, busybox_tar: bytes) 
                     f"    {who:<9} {answer.code} {answer.stdout!r} {answer.stderr!r}"
                 )
     assert not differing, "\n".join(differing)
+
+
+@pytest.fixture
+def registry(daemon: Daemon, busybox_tar: bytes) -> Iterator[Registry]:
+    with Registry(daemon.box, kind="docker") as registry:
+        yield registry
+    settle(daemon, busybox_tar)
+
+
+def wherry(daemon: Daemon, *words: str) -> str:
+    """What a command that must succeed prints."""
+    done = subprocess.run(
+        [*WHERRY, *words], capture_output=True, text=True, timeout=60, env=daemon.docker_env(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.ours
+def test_a_tree_shows_every_platform(daemon: Daemon, registry: Registry, busybox_layer: bytes) -> None:
+    """Docker's own ``images --tree`` works with our daemon, and ours draws the same: what is here, what is not, who is
+    used; an attestation is no platform."""
+    elsewhere = registry.push_image("multi", "arm", [layer("arm", 9)], config={"architecture": "arm64"})
+    here = registry.push_image("multi", "amd", [busybox_layer, layer("amd", 9)], config={"architecture": "amd64"})
+    attested = {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": here["digest"],
+    }
+    statement = registry.push_image("multi", "att", [layer("statement", 9)], config={"architecture": "unknown"})
+    listed = [on_platform(elsewhere, "arm64", variant="v8"), on_platform(here, "amd64")]
+    listed.append({**on_platform(statement, "unknown", "unknown"), "annotations": attested})
+    index = registry.push_index("multi", "1", listed)
+    name = f"{registry.host}/multi:1"
+    daemon.docker("pull", "-q", "--platform", "linux/amd64", name)
+    daemon.docker("create", "--name", "user", "--platform", "linux/amd64", name)
+    shown = daemon.out("images", "--tree", name)
+    rows = [line for line in shown.splitlines() if "linux/" in line]
+    assert [row.split()[1:3] for row in rows] == [
+        ["linux/arm64/v8", elsewhere["digest"][7:19]],
+        ["linux/amd64", here["digest"][7:19]],
+    ]
+    assert [row.rstrip().endswith("U") for row in rows] == [False, True]
+    assert wherry(daemon, "images", "--tree", name) == shown + "\n"
+    (found,) = [one for one in daemon.api("GET", "/images/json?manifests=1").json() if name in one["RepoTags"]]
+    assert found["Descriptor"]["digest"] == index["digest"]
+    assert [one["Kind"] for one in found["Manifests"]] == ["image", "image", "attestation"]
+    assert found["Manifests"][2]["AttestationData"] == {"For": here["digest"]}
+
+
+@pytest.mark.ours
+def test_inspect_of_a_platform(daemon: Daemon, registry: Registry) -> None:
+    """The platform that is here is shown, another one is not found, by either program."""
+    registry.push_image("one", "1", [layer("one", 9)], config={"architecture": "arm64", "variant": "v8"})
+    name = f"{registry.host}/one:1"
+    daemon.docker("pull", "-q", "--platform", "linux/arm64", name)
+    words = ("image", "inspect", "--format", "{{.Architecture}}", "--platform")
+    assert daemon.out(*words, "linux/arm64", name) == "arm64"
+    assert wherry(daemon, *words, "linux/arm64", name) == "arm64\n"
+    refused = daemon.docker(*words, "linux/s390x", name, check=False)
+    assert refused.returncode == 1
+    why = "was found but its platform (linux/arm64/v8) does not match the specified platform (linux/s390x)"
+    assert why in refused.stderr
+    gone = daemon.docker("rmi", "--platform", "linux/s390x", name, check=False)
+    assert why in gone.stderr
+    daemon.docker("rmi", "--platform", "linux/arm64", name)
+
+
+@pytest.mark.ours
+def test_a_manifest_list_by_both_programs(daemon: Daemon, registry: Registry) -> None:
+    """``wherry manifest`` goes through our daemon, ``docker manifest`` by itself: the same list, byte for byte."""
+    for architecture in ("amd64", "arm64"):
+        config = {"architecture": architecture}
+        registry.push_image(architecture, "1", [layer(architecture, 9)], docker=True, config=config)
+    names = [f"{registry.host}/{each}:1" for each in ("amd64", "arm64")]
+
+    def both(program: list[str], target: str) -> str:
+        said = ""
+        for words in (
+            ["create", "--insecure", target, *names],
+            ["annotate", target, names[1], "--variant", "v8"],
+            ["push", "--insecure", "--purge", target],
+        ):
+            done = subprocess.run(
+                daemon.box.argv(*program, "manifest", *words),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env=daemon.docker_env(),
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            said = done.stdout
+        return said.splitlines()[-1]
+
+    theirs = both(daemon.docker_argv(), f"{registry.host}/theirs:1")
+    ours = both(WHERRY, f"{registry.host}/ours:1")
+    assert ours == theirs
+    assert daemon.out("pull", "-q", "--platform", "linux/arm64", f"{registry.host}/ours:1")
+    assert daemon.out("image", "inspect", "--format", "{{.Architecture}}", f"{registry.host}/ours:1") == "arm64"

@@ -45,8 +45,8 @@ def test_several_images_share_their_layers(daemon: Daemon, busybox_layer: bytes,
     items = {tuple(item["RepoTags"] or ()): item for item in json.loads(found["manifest.json"])}
     assert set(items) == {("one:1",), (), ("busybox:latest",)}
     layers = {layer for item in items.values() for layer in item["Layers"]}
-    assert len(layers) == 3
-    if daemon.kind == "wherryd":
+    if daemon.kind == "wherryd":  # the reference, 20.10, names layers by what is above them too
+        assert len(layers) == 3
         assert all(sha(found[layer]) == layer.rpartition("/")[2] for layer in layers)
     daemon.clear_images()
     daemon.docker("load", "-q", "-i", str(tmp_path / "all.tar"))

@@ -29,6 +29,7 @@ STRING_MAX = 8 * 1024 * 1024
 
 _LINE = re.compile(r"(\d+\.\d+) (\w+)\((.*)\)\s+= (-?\d+)(?:<(.*)>)?")
 _HEX = re.compile(r"\\x([0-9a-f]{2})")
+_SPECIAL = re.compile(r'"[^"]*"|[\[\](){}<>,]')
 _OPEN, _CLOSE = "([{<", ")]}>"
 
 
@@ -69,7 +70,13 @@ def tracer(traces: Path, *options: str) -> list[str]:
 
 def recorded(root: Path, traces: Path) -> list[Call]:
     """What was written below ``traces`` of changes below ``root``, in order."""
-    lines = [match for file in traces.iterdir() for line in _lines(file) if (match := _LINE.fullmatch(line))]
+    mark = "".join(f"\\x{byte:02x}" for byte in os.fsencode(root))
+    lines = [
+        match
+        for file in traces.iterdir()
+        for line in _lines(file)
+        if (mark in line or "sync(" in line) and (match := _LINE.fullmatch(line))
+    ]
     lines.sort(key=lambda match: float(match[1]))
     return [*_with_inodes(_calls(lines, os.fsencode(root)))]
 
@@ -113,6 +120,9 @@ def _read(name: str, arguments: list[str], result: int, opened: bytes, offsets: 
         yield Call("write", path, data=b"".join(_strings(arguments[1]))[:result], numbers=(int(arguments[3]),))
     elif name == "lseek":
         offsets[_descriptor(arguments[0])[0]] = result
+    elif name == "fallocate":
+        assert arguments[1] == "0", "only the plain kind of fallocate is replayed"
+        yield Call("extend", _descriptor(arguments[0])[1], numbers=(int(arguments[2]), int(arguments[3])))
     elif name == "ftruncate":
         yield Call("truncate", _descriptor(arguments[0])[1], numbers=(int(arguments[1]),))
     elif name in {"fsync", "fdatasync"}:
@@ -137,7 +147,7 @@ def _named(name: str, arguments: list[str]) -> Iterator[Call]:
     elif name in {"symlink", "symlinkat"}:
         yield Call("symlink", _path(arguments[1:]), data=_strings(arguments[0])[0])
     elif name in {"mknod", "mknodat"}:
-        raise AssertionError(f"{name} is not replayed: use a layer without devices and whiteouts")
+        yield Call("mknod", _path(arguments[:2] if name == "mknodat" else arguments[:1]))
     else:
         yield from _about(name, arguments)
 
@@ -166,14 +176,15 @@ def _about(name: str, arguments: list[str]) -> Iterator[Call]:
 def _split(text: str) -> list[str]:
     """Arguments at the commas that stand in no bracket; strings are hexadecimal, so they hold none."""
     parts, depth, start = [], 0, 0
-    for at, char in enumerate(text):
+    for match in _SPECIAL.finditer(text):
+        char = match[0]
         if char in _OPEN:
             depth += 1
         elif char in _CLOSE:
             depth -= 1
         elif char == "," and not depth:
-            parts.append(text[start:at].strip())
-            start = at + 1
+            parts.append(text[start : match.start()].strip())
+            start = match.end()
     return [*parts, text[start:].strip()]
 
 
@@ -197,10 +208,7 @@ def _path(arguments: list[str]) -> bytes:
         name = _strings(arguments[1])[0]
         return os.path.normpath(os.path.join(_descriptor(arguments[0])[1], name))
     if '"' in arguments[0]:
-        name = _strings(arguments[0])[0]
-        self_fd = re.fullmatch(rb"/proc/(?:self|thread-self)/fd/\d+", name)
-        assert self_fd is None, name
-        return os.path.normpath(name)
+        return os.path.normpath(_strings(arguments[0])[0])
     return _descriptor(arguments[0])[1]
 
 
@@ -276,10 +284,17 @@ def _write(path: bytes, call: Call) -> None:
     os.close(fd)
 
 
+def _extend(path: bytes, call: Call) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    os.posix_fallocate(fd, *call.numbers)
+    os.close(fd)
+
+
 _SIMPLE: dict[str, Callable[[bytes, Call], None]] = {
     "create": lambda path, call: os.close(os.open(path, os.O_WRONLY | os.O_CREAT, call.numbers[0])),
     "write": _write,
     "truncate": lambda path, call: os.truncate(path, call.numbers[0]),
+    "extend": _extend,
     "mkdir": lambda path, call: os.mkdir(path, call.numbers[0]),
     "rmdir": lambda path, _: os.rmdir(path),
     "unlink": lambda path, _: os.unlink(path),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wherry.lib.errors import InvalidArgument
 from wherry.transfer.remote.insecure import parse_insecure
 from wherry.transfer.remote.mirrors import parse_mirrors
 from wherry.transfer.remote.proxies import proxies_of
-from wherry.transfer.remote.settings import RegistrySettings
+from wherry.transfer.remote.settings import CERTS_DIRS, RegistrySettings
 
 if TYPE_CHECKING:
     from wherry.daemon.config import Config
@@ -80,5 +81,14 @@ def registry_settings(config: Config) -> RegistrySettings:
         mirrors=parse_mirrors(config.registry_mirrors),
         insecure=parse_insecure(config.insecure_registries),
         proxies=proxies_of(os.environ, config.http_proxy, config.https_proxy, config.no_proxy),
+        certs_dirs=_certs_dirs(config),
         attempts=max(config.max_download_attempts, 1),
     )
+
+
+def _certs_dirs(config: Config) -> tuple[Path, ...]:
+    """An ordinary user's daemon has the user's own, as rootless dockerd."""
+    if not config.rootless:
+        return CERTS_DIRS
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return home / "docker/certs.d", home / "wherry/certs.d"

@@ -68,6 +68,7 @@ from wherry.runtime.launcher import Launcher
 from wherry.runtime.spec_settle import DaemonDefaults
 from wherry.state.container import ContainerTable
 from wherry.state.database import Database
+from wherry.state.reserve import Reserve
 from wherry.state.schema import MIGRATIONS
 from wherry.transfer.foreign import parse_nondistributable
 from wherry.transfer.remote import Registries
@@ -105,7 +106,7 @@ class Daemon:
 
 async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Route]:
     """Every noun's routes, on engines that are ready."""
-    database = Database(config.data_root / "state.db", MIGRATIONS)
+    database = Database(config.data_root / "state.db", MIGRATIONS, Reserve(config.data_root / "reserve"))
     stack.callback(database.close)
     events = Events(database)
     await events.start()

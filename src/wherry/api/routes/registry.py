@@ -5,16 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
-import msgspec
-
 from wherry.api.server.routing import ApiVersion, Json, Request, Response, Route
 from wherry.lib.errors import InvalidArgument
 from wherry.lib.filters import Filters
-from wherry.transfer.remote.credentials import Credentials, decode_auth, decode_auth_config
+from wherry.transfer.remote.credentials import AuthConfig, Credentials, credentials_of, decode_auth
 from wherry.wire.registry import AuthAnswer, DistributionInspect, SearchResult
-
-AUTH_MAX = 1024 * 1024
-"""Bytes of a login's body."""
 
 
 class Backend(Protocol):
@@ -43,10 +38,7 @@ def routes(backend: Backend) -> list[Route]:
 
 async def log_in(backend: Backend, request: Request) -> Response:
     """``docker login``."""
-    try:
-        credentials = decode_auth_config(await request.body(AUTH_MAX))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"invalid JSON: {error}") from None
+    credentials = credentials_of(await request.json(AuthConfig)) or Credentials()
     return Json(await backend.log_in(credentials))
 
 

@@ -277,6 +277,8 @@ class Connection(asyncio.Protocol):
         limit = self._service.limits.header
         if (len(self._buffer) if end < 0 else end) > limit:
             self._refuse(431)
+        elif self._buffer.startswith(b"\x16\x03"):
+            self._refuse(400)  # a TLS handshake: who asks whether we speak that waits for an answer
         elif end < 0:
             self._scanned = len(self._buffer)
             if self._buffer and self._timer is None:

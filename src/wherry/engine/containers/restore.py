@@ -56,6 +56,8 @@ async def restore(context: Context) -> None:
     found = await _adopt_all(context)
     live = {key for key, what in found.items() if isinstance(what, Shim)}
     sandboxes = await context.networks.restore(live)
+    for key in found.keys() - live:
+        await context.snapshots.release(key)  # before any of them is started again
     for entry in context.registry:
         try:
             await _settle(context, entry, found.get(entry.id), sandboxes.get(entry.id))
@@ -64,7 +66,6 @@ async def restore(context: Context) -> None:
     for entry in context.registry:
         if not entry.record.state.alive:
             await asyncio.to_thread(shared_memory.release, context.settings.directory(entry.id))
-            await context.snapshots.release(entry.id)
     await context.volumes.unmount_unused()
     await _remove_strangers(context)
 

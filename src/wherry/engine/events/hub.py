@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 from wherry.engine.events.filter import EventFilter
 from wherry.lib.clock import now_ns
+from wherry.lib.errors import Internal
 from wherry.lib.filters import Filters
 from wherry.state.database import Database
 from wherry.state.event import EventJournal, EventRecord
@@ -191,7 +192,7 @@ class Events:
                 continue
             try:
                 await self._journal.append(batch)
-            except sqlite3.Error:
+            except (Internal, sqlite3.Error):
                 _log.exception("%d events cannot be stored yet", len(batch))
                 if self._closing.is_set():
                     return
