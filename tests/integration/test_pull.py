@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,10 @@ def test_by_digest_and_as_an_event(daemon: Daemon, registry: Registry) -> None:
     assert out.startswith(f"{name}: Pulling from bydigest\n")
     assert daemon.out("images", "--digests", "-q", f"{registry.host}/bydigest")
     assert daemon.out("images", "--format", "{{.Tag}}", f"{registry.host}/bydigest") == "<none>"
-    events = daemon.out("events", "--since", "10s", "--until", "0s", "--filter", "event=pull", "--format", "json")
+    now = int(time.time())
+    events = daemon.out(
+        "events", f"--since={now - 20}", f"--until={now + 1}", "--filter", "event=pull", "--format", "json"
+    )
     last = json.loads(events.splitlines()[-1])
     assert (last["id"], last["Actor"]["Attributes"]["name"]) == (name, f"{registry.host}/bydigest")
 

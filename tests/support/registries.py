@@ -139,7 +139,7 @@ class Registry:
         """One request of the distribution API, asked inside the box; ``_`` in a header's name is ``-``."""
 
         def ask() -> tuple[int, dict[str, str], bytes]:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
             try:
                 fields = {name.replace("_", "-"): value for name, value in headers.items()}
                 connection.request(method, path, body or None, fields)

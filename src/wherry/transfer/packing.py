@@ -22,6 +22,11 @@ _WBITS_GZIP = 31
 AHEAD = 4
 """Pieces that may wait for the sender."""
 
+
+class Damaged(Internal):
+    """The blob here is not the layer that it should be."""
+
+
 Advance = Callable[[int], None]
 """Told how many bytes of the tar have been read so far; called from a thread."""
 
@@ -31,7 +36,7 @@ def packed(
 ) -> Generator[bytes, None, None]:
     """The gzip of the tar that ``raw`` is or unpacks to, piece by piece.
 
-    Raises Internal, before the last piece, when the tar is not ``diff_id``; BadArchive, OSError, Stopped.
+    Raises Damaged, before the last piece, when the tar is not ``diff_id``; BadArchive, OSError, Stopped.
     """
     pieces: queue.Queue[bytes | None] = queue.Queue(AHEAD)
     ended = threading.Event()
@@ -81,5 +86,5 @@ def _pack(raw: Readable, diff_id: str, advance: Advance, stopped: Callable[[], b
             yield piece
         advance(count)
     if f"sha256:{digest.hexdigest()}" != diff_id:
-        raise Internal(f"layer {diff_id} is damaged")
+        raise Damaged(f"layer {diff_id} is damaged")
     yield packer.flush()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import count
+from typing import BinaryIO, Protocol
 
 from wherry.content import ContentStore
 from wherry.diff.errors import Stopped
 from wherry.lib.errors import Forbidden, Internal, NotFound, Unauthorized, WherryError
 from wherry.oci.digest import Digest
 from wherry.oci.reference import Reference, parse_reference
-from wherry.transfer.packing import packed
+from wherry.transfer.packing import Damaged, packed
 from wherry.transfer.push_target import Known, Target
 
 CHECKS = 3
 MOUNTS = 4
 """How many blobs of a layer are asked for, and how many repositories to mount from: as dockerd for a large layer."""
+
+ATTEMPTS = 5
+RETRY_S = 5
+"""Seconds before the second attempt; as many more before each further one."""
 
 EXISTS = "Layer already exists"
 PUSHED = "Pushed"
@@ -32,6 +37,9 @@ class Switch(Protocol):
 
     def is_set(self) -> bool:
         """Whether to give up."""
+
+    def wait(self, seconds: float, /) -> object:
+        """Sleep. Raises Stopped as soon as the caller gives up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +143,28 @@ def _send(content: ContentStore, target: Target, blob: Outgoing, say: Say, stop:
                 on_retry=lambda left: say(f"Retrying in {left} second{'' if left == 1 else 's'}", 0, 0),
             )
             return Sent(digest=blob.digest, size=blob.size)
+        return _stream(target, blob, file, say, stop)
+
+
+def _stream(target: Target, blob: Outgoing, file: BinaryIO, say: Say, stop: Switch) -> Sent:
+    """Pack and send; from the beginning again where the registry failed, as often and with such waits as dockerd."""
+    for attempt in count(1):
+        file.seek(0)
         pieces = packed(
             file, diff_id=blob.diff_id, advance=lambda done: say(PUSHING, done, blob.unpacked), stopped=stop.is_set
         )
         try:
             digest, size = target.upload_stream(pieces, lambda _: None)
+        except Damaged:
+            raise
+        except Internal:
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            return Sent(digest=digest, size=size)
         finally:
             pieces.close()
-        return Sent(digest=digest, size=size)
+        for left in range(RETRY_S * attempt, 0, -1):
+            say(f"Retrying in {left} second{'' if left == 1 else 's'}", 0, 0)
+            stop.wait(1)
+    raise AssertionError("unreachable")

@@ -37,6 +37,17 @@ async def in_own_thread(work: Callable[[], T], stop: threading.Event) -> T:
 
     For work that waits for other threads: those of the pool are few, and waiting there it could keep them from running.
     """
+    ended = own_thread(work)
+    try:
+        return await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        stop.set()
+        await outlast(ended)
+        raise
+
+
+def own_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Begin ``work`` in a thread made for it; the future cannot be cancelled, wait with ``outlast``."""
     result: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
@@ -46,13 +57,7 @@ async def in_own_thread(work: Callable[[], T], stop: threading.Event) -> T:
             result.set_exception(error)
 
     threading.Thread(target=run, name="transfer").start()
-    ended = asyncio.wrap_future(result)
-    try:
-        return await asyncio.shield(ended)
-    except asyncio.CancelledError:
-        stop.set()
-        await outlast(ended)
-        raise
+    return asyncio.wrap_future(result)
 
 
 async def outlast(thread: asyncio.Future[T]) -> BaseException | None:
@@ -156,7 +161,8 @@ async def through_pipe(chunks: AsyncIterator[bytes], work: Callable[[Pipe], T]) 
         finally:
             pipe.abandon()
 
-    thread = asyncio.ensure_future(asyncio.to_thread(run))
+    # Of its own, for it waits for a client: those of the pool are few.
+    thread = own_thread(run)
     try:
         await pipe.feed(chunks)
         return await asyncio.shield(thread)
@@ -193,7 +199,7 @@ async def from_thread(
         finally:
             hand(None)
 
-    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    thread = own_thread(work)
     try:
         while (data := await pieces.get()) is not None:
             yield data

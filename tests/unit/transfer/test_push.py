@@ -25,6 +25,7 @@ from wherry.oci.digest import digest_of
 from wherry.oci.reference import Reference, parse_reference
 from wherry.state import blob_source
 from wherry.state.image import ImageDocument
+from wherry.transfer import push_layer
 from wherry.transfer.packing import packed
 from wherry.transfer.progress import Message
 from wherry.transfer.push import Pushed, Pusher
@@ -52,6 +53,7 @@ class Memory:
         self.manifests: dict[str, bytes] = {}
         self.order: list[str] = []
         self.denies = ""
+        self.failures = 0
         self.hold: threading.Event | None = None
 
     def has_blob(self, digest: str) -> bool:
@@ -91,6 +93,9 @@ class Memory:
     def upload_stream(self, chunks: Iterable[bytes], progress: Callable[[int], None]) -> tuple[str, int]:
         data = b"".join(chunks)
         progress(len(data))
+        if self.failures:
+            self.failures -= 1
+            raise Internal("received unexpected HTTP status: 500 Internal Server Error")
         digest = digest_of(data)
         self.order.append(f"stream {digest}")
         self.blobs[digest] = data
@@ -189,6 +194,21 @@ async def test_a_refusal_is_told_and_ends_it(store: ImageStore) -> None:
     with pytest.raises(Unauthorized, match="requested access"):
         await push(store, loaded.image_id, target)
     assert not target.manifests
+
+
+async def test_a_registry_that_fails_is_tried_again(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer packed on the way is sent from its beginning again, and the client sees the wait; not for ever."""
+    monkeypatch.setattr(push_layer, "RETRY_S", 1)
+    (loaded,) = await load(store, docker_archive(["a:1"], [ONE]))
+    target = Memory()
+    target.failures = 1
+    _, said = await push(store, loaded.image_id, target)
+    assert "Retrying in 1 second" in {one.status for one in said}
+    monkeypatch.setattr(push_layer, "ATTEMPTS", 1)
+    target = Memory("elsewhere.example/app")
+    target.failures = 2
+    with pytest.raises(Internal, match="500 Internal Server Error"):
+        await push(store, loaded.image_id, target)
 
 
 async def test_damage_is_not_pushed(store: ImageStore) -> None:
