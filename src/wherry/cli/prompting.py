@@ -20,12 +20,13 @@ def ask_hidden(question: str) -> str:
     """The user's line, which the terminal does not show."""
     import termios
 
-    write(1, question.encode("utf-8", "surrogateescape"))
     saved = termios.tcgetattr(0)
     quiet = [*saved]
     quiet[3] &= ~termios.ECHO
+    # Before the question: who answers at once must not see the answer.
     termios.tcsetattr(0, termios.TCSADRAIN, quiet)
     try:
+        write(1, question.encode("utf-8", "surrogateescape"))
         return _line().strip()
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, saved)
