@@ -152,3 +152,15 @@ def test_an_archive_that_is_cut(daemon: Daemon, busybox_layer: bytes, tmp_path: 
     done = daemon.docker("load", "-i", str(tmp_path / "cut.tar"), check=False)
     assert "unexpected EOF" in done.stderr + done.stdout
     assert "cut" not in daemon.out("images")
+
+
+def test_clients_that_do_not_read_hold_nobody_up(daemon: Daemon) -> None:
+    """A dozen saves whose readers stand still: the daemon goes on serving, and lets go of them when they hang up."""
+    stalled = [daemon.spawn("save", "busybox") for _ in range(12)]
+    try:
+        assert daemon.out("run", "--rm", "--network", "none", "busybox", "echo", "served") == "served"
+    finally:
+        for client in stalled:
+            client.kill()
+            client.communicate()
+    assert len(daemon.out("save", "busybox")) > 1_000_000

@@ -120,9 +120,6 @@ def _read(name: str, arguments: list[str], result: int, opened: bytes, offsets: 
         yield Call("write", path, data=b"".join(_strings(arguments[1]))[:result], numbers=(int(arguments[3]),))
     elif name == "lseek":
         offsets[_descriptor(arguments[0])[0]] = result
-    elif name == "fallocate":
-        assert arguments[1] == "0", "only the plain kind of fallocate is replayed"
-        yield Call("extend", _descriptor(arguments[0])[1], numbers=(int(arguments[2]), int(arguments[3])))
     elif name == "ftruncate":
         yield Call("truncate", _descriptor(arguments[0])[1], numbers=(int(arguments[1]),))
     elif name in {"fsync", "fdatasync"}:
@@ -168,6 +165,8 @@ def _about(name: str, arguments: list[str]) -> Iterator[Call]:
             )
     elif name in {"fsetxattr", "setxattr", "lsetxattr"}:
         yield Call("xattr", _path(arguments[:1]), _strings(arguments[1])[0], _strings(arguments[2])[0])
+    elif name == "fallocate" and arguments[1] == "0":
+        yield Call("extend", _descriptor(arguments[0])[1], numbers=(int(arguments[2]), int(arguments[3])))
     else:
         *_, target = (_descriptor(one)[1] for one in arguments if "<" in one)
         yield Call(name, target)

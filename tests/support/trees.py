@@ -92,7 +92,7 @@ def machine_parts(wanted: int) -> list[str]:
             if not entry.is_dir(follow_symlinks=False):
                 continue
             files, size = _measure(entry.path)
-            if files and size / files < 40_000 and size < 40_000_000:
+            if files and size / files < 20_000 and size < 15_000_000:
                 parts.append(f"{share}/{entry.name}")
                 count += files
     return parts
