@@ -41,6 +41,7 @@ demo-rootless: setup
 
 test: setup
 	@tools/reference
+	@tools/moto || echo 'no S3 server could be installed: its tests will be skipped' >&2
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 # Two machines, because there is one process 1: the plain one first.
