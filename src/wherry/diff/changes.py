@@ -33,7 +33,7 @@ class Below(Protocol):
 
 
 def changes_of(directory: str, below: Below) -> list[Change]:
-    """What ``directory``, in overlayfs' form, changed of the tree ``below``; sorted by path. Blocking. Raises OSError."""
+    """What ``directory``, in overlayfs' form, changed of the tree ``below``, by path. Blocking. Raises OSError."""
     fd = os.open(directory, OPEN_DIRECTORY)
     try:
         return list(_directory(fd, below, b"", 0, hides=False))
@@ -54,7 +54,7 @@ def _directory(fd: int, below: Below | None, path: bytes, depth: int, *, hides: 
             if before is not None:
                 yield path + b"/" + name, DELETED
         elif stat.S_ISDIR(found.st_mode):
-            yield from _subdirectory(fd, name, below, before, path, depth)
+            yield from _subdirectory(fd, name, below, before, path, depth=depth)
         elif before is None:
             yield path + b"/" + name, ADDED
         elif _differs(fd, name, found, before):
@@ -62,7 +62,7 @@ def _directory(fd: int, below: Below | None, path: bytes, depth: int, *, hides: 
 
 
 def _subdirectory(
-    above: int, name: bytes, below: Below | None, before: tuple[int, os.stat_result] | None, path: bytes, depth: int
+    above: int, name: bytes, below: Below | None, before: tuple[int, os.stat_result] | None, path: bytes, *, depth: int
 ) -> Iterator[Change]:
     own = path + b"/" + name
     if depth > DEPTH_MAX:

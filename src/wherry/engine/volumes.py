@@ -234,7 +234,7 @@ class Volumes:
             await asyncio.to_thread(self._driver.create, name)
 
     async def adopt(self, name: str) -> None:
-        """Know a volume again whose record was lost; one with nothing in it is removed. Raises Conflict for what is none."""
+        """Know a volume again whose record was lost; an empty one is removed. Raises Conflict for what is none."""
         async with self._changing:
             if self._table.get(name) is None:
                 await self._adopt(name)

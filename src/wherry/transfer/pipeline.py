@@ -47,8 +47,8 @@ class BadPacking(BadArchive):
 def unroll(raw: Readable, target: str, lowers: Sequence[str], stop: threading.Event) -> Unrolled:
     """Unpack the layer that ``raw`` gives into ``target``.
 
-    Sets ``stop`` when it fails. Raises BadArchive, BadPacking, OSError (no space left: a reserve is kept, whatever a layer unpacks to), Stopped, and
-    what ``raw`` raises.
+    Sets ``stop`` when it fails. Raises BadArchive, BadPacking, Stopped, OSError (no space left: a reserve is kept,
+    whatever a layer unpacks to), and what ``raw`` raises.
     """
     ahead = _Ahead(raw)
     reserve = _Reserve(target)
