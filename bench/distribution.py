@@ -136,7 +136,7 @@ def measure(ours: Wherryd, reference: Dockerd, source: Path, scratch: Path) -> l
         def pull(name: str) -> Callable[[Daemon], float]:
             def work(daemon: Daemon) -> float:
                 reference = f"{registries[daemon.name].host}/{name}:latest"
-                daemon.docker("rmi", "-f", reference, check=False, timeout=120)
+                empty(daemon)
                 return timed(daemon, "pull", "-q", reference)
 
             return work
@@ -145,6 +145,7 @@ def measure(ours: Wherryd, reference: Dockerd, source: Path, scratch: Path) -> l
         rows.append(row("pull, one layer of 500 MB", 0.5, pair, pull("large")))
         rows.append(row("pull, 12 layers of 30,000 files", 0.7, pair, pull("small")))
         for daemon in pair:
+            daemon.docker("pull", "-q", f"{registries[daemon.name].host}/large:latest", timeout=120)
             daemon.docker("tag", f"{registries[daemon.name].host}/large:latest", "large:latest", timeout=60)
         rows.append(row("push, one layer of 500 MB", 0.5, pair, lambda daemon: push(daemon, scratch)))
         archive = scratch / "large.tar"
@@ -196,9 +197,18 @@ def save(daemon: Daemon, archive: Path) -> float:
 
 def load(daemon: Daemon, archive: Path) -> float:
     """A load into a daemon that has no layer of it."""
+    empty(daemon)
+    return timed(daemon, "load", "-q", "-i", str(archive))
+
+
+def empty(daemon: Daemon) -> None:
+    """No image, and no file of those that were there: one daemon deletes before it answers, the other afterwards."""
     for image in {item["Id"] for item in daemon.api("GET", "/images/json").json()}:
         daemon.docker("rmi", "-f", image, timeout=120)
-    return timed(daemon, "load", "-q", "-i", str(archive))
+    files = -1
+    while files != (files := sum(len(names) for _, _, names in os.walk(f"{daemon.data_root}/snapshots"))):
+        time.sleep(1)
+    os.sync()
 
 
 def memory(daemon: Daemon, reference: str) -> Row:
