@@ -10,14 +10,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wherry.diff.apply import Applied, apply_layer
 from wherry.diff.compression import CHUNK, Readable, Unpacked
-from wherry.diff.errors import BadArchive, Stopped, Truncated
+from wherry.diff.errors import BadArchive, Truncated
+from wherry.transfer.threads import read_ahead
 
 PIECES = 6
 """Of CHUNK bytes at most, between the two threads."""
@@ -50,11 +50,12 @@ def unroll(raw: Readable, target: str, lowers: Sequence[str], stop: threading.Ev
     Sets ``stop`` when it fails. Raises BadArchive, BadPacking, Stopped, OSError (no space left: a reserve is kept,
     whatever a layer unpacks to), and what ``raw`` raises.
     """
-    ahead = _Ahead(raw)
+    stream = _Stream(raw)
+    pieces = read_ahead(stream.read, PIECES)
     reserve = _Reserve(target)
 
     def pull() -> bytes:
-        piece = ahead.take()
+        piece = next(pieces, b"")
         reserve.spend(len(piece))
         return piece
 
@@ -64,58 +65,31 @@ def unroll(raw: Readable, target: str, lowers: Sequence[str], stop: threading.Ev
         stop.set()  # the other thread may be waiting for bytes to come
         raise
     finally:
-        ahead.close()
-    return Unrolled(applied=applied, diff_id=ahead.diff_id, unpacked=ahead.count)
+        pieces.close()
+    return Unrolled(applied=applied, diff_id=stream.diff_id, unpacked=stream.count)
 
 
-class _Ahead:
-    """Unpacked pieces of a stream, made by a thread of its own; each is hashed if the stream is packed."""
+class _Stream:
+    """The unpacked pieces of a stream; hashed if it is packed."""
 
     def __init__(self, raw: Readable) -> None:
         self._raw = raw
-        self._pieces: queue.Queue[bytes | BaseException] = queue.Queue(PIECES)
-        self._enough = False
+        self._unpacked: Unpacked | None = None
+        self._digest = hashlib.sha256()
         self.diff_id = ""
         self.count = 0
-        self._thread = threading.Thread(target=self._run, name="unpack")
-        self._thread.start()
 
-    def take(self) -> bytes:
-        """The next piece, empty at the end. Raises what went wrong there."""
-        piece = self._pieces.get()
-        if isinstance(piece, BaseException):
-            raise piece
-        return piece
-
-    def close(self) -> None:
-        """Want no more, and wait for the thread."""
-        self._enough = True
-        while self._thread.is_alive():
-            try:
-                self._pieces.get(timeout=0.05)
-            except queue.Empty:
-                continue
-
-    def _run(self) -> None:
-        try:
-            self._unpack()
-        except BaseException as error:  # noqa: BLE001  raised by ``take``, in the thread that asks
-            self._pieces.put(error)
-
-    def _unpack(self) -> None:
-        stream = Unpacked(self._raw)
-        digest = hashlib.sha256() if stream.compression else None
-        while not self._enough:
-            piece = _piece(stream)
-            self.count += len(piece)
-            if digest is not None:
-                digest.update(piece)
-                if not piece:
-                    self.diff_id = f"sha256:{digest.hexdigest()}"
-            self._pieces.put(piece)
+    def read(self) -> bytes:
+        """The next piece, empty at the end."""
+        if self._unpacked is None:
+            self._unpacked = Unpacked(self._raw)
+        piece = _piece(self._unpacked)
+        self.count += len(piece)
+        if self._unpacked.compression:
+            self._digest.update(piece)
             if not piece:
-                return
-        raise Stopped
+                self.diff_id = f"sha256:{self._digest.hexdigest()}"
+        return piece
 
 
 def _piece(stream: Unpacked) -> bytes:

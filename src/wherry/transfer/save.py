@@ -31,7 +31,7 @@ from wherry.oci.reference import Reference
 from wherry.state.image import ImageDocument, Layer
 from wherry.state.lease import CONTENT
 from wherry.transfer.store import ImageStore
-from wherry.transfer.threads import from_thread
+from wherry.transfer.threads import from_thread, read_ahead
 
 BLOBS = "blobs/sha256"
 
@@ -130,13 +130,14 @@ def _layer(store: ImageStore, layer: Layer, stop: threading.Event) -> Iterator[b
         # A blob that is the tar itself needs no unpacking, and so no buffer in between.
         read = file.read if layer.digest == layer.diff_id else Unpacked(file).read
         digest, count = hashlib.sha256(), 0
-        while data := read(CHUNK):
-            if stop.is_set():
-                raise Stopped
-            digest.update(data)
-            count += len(data)
-            if count > layer.unpacked:
-                break
-            yield data
+        with contextlib.closing(read_ahead(lambda: read(CHUNK))) as pieces:
+            for data in pieces:
+                if stop.is_set():
+                    raise Stopped
+                digest.update(data)
+                count += len(data)
+                if count > layer.unpacked:
+                    break
+                yield data
         if count != layer.unpacked or f"sha256:{digest.hexdigest()}" != layer.diff_id:
             raise Internal(f"blob {layer.digest} is damaged")

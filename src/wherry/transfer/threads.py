@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import queue
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import TypeVar
 
 from wherry.diff.errors import Stopped
@@ -209,6 +210,39 @@ async def from_thread(
         stop.set()
         room.release()
         await outlast(thread)
+
+
+def read_ahead(read: Callable[[], bytes], pieces: int = AHEAD) -> Generator[bytes, None, None]:
+    """What ``read`` gives until it gives nothing, read by a thread of its own that is at most ``pieces`` ahead.
+
+    Raises what ``read`` raises. Close it: then the thread ends after its present piece, and is waited for.
+    """
+    waiting: queue.Queue[bytes | BaseException] = queue.Queue(pieces)
+    enough = threading.Event()
+
+    def work() -> None:
+        piece: bytes | BaseException = b""
+        while not enough.is_set():
+            try:
+                piece = read()
+            except BaseException as error:  # noqa: BLE001  raised to who asks
+                piece = error
+            waiting.put(piece)
+            if not piece or isinstance(piece, BaseException):
+                return
+
+    thread = threading.Thread(target=work, name="read ahead")
+    thread.start()
+    try:
+        while piece := waiting.get():
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+    finally:
+        enough.set()
+        while thread.is_alive():
+            with contextlib.suppress(queue.Empty):
+                waiting.get(timeout=0.05)
 
 
 def _joined(parts: Iterator[bytes], size: int) -> Iterator[bytes]:
