@@ -327,15 +327,6 @@ def test_shared_layers_are_kept_once(daemon: Daemon, busybox_layer: bytes) -> No
     assert after - before < 2000
 
 
-def test_pull_and_push_say_that_they_are_not_built(daemon: Daemon) -> None:
-    """501 with its name, until the issue that brings registries."""
-    if daemon.kind == "dockerd":
-        pytest.skip("the reference has registries")
-    done = daemon.docker("pull", "registry.test/none:1", check=False)
-    assert done.returncode == 1
-    assert daemon.api("POST", "/images/create?fromImage=none&tag=1").status == 501
-
-
 @pytest.fixture(scope="session")
 def debian_tar() -> Path:
     """A Debian root made by debootstrap, kept in the user's cache between runs."""
