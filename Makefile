@@ -21,7 +21,7 @@ help:
 	  'make lint    format, ruff, mypy --strict, the import contracts' \
 	  'make bench   ratios to a real dockerd, side by side' \
 	  'make registry-image  the registry as the image registry:2, for the daemon at $$DOCKER_HOST' \
-  'make docs    write the generated pages under docs/' \
+	  'make docs    write the generated pages under docs/' \
 	  'make lock    resolve the dependencies anew and pin them by hash'
 
 # Debian packages and a virtual environment from the lock; quick when nothing is missing.

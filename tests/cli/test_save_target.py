@@ -63,7 +63,8 @@ def kinds(place: Path) -> dict[str, int]:
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    "target", ["device", "fifo", "socket", "directory", "link", "dangling", "to-device", "nowhere/x"]
+    "target",
+    ["device", "fifo", "socket", "directory", "link", "dangling", "to-device", "nowhere/x", "file/x", "new/"],
 )
 def test_what_is_no_file_is_refused_and_stays(target: str, daemon: Answering, place: Path) -> None:
     before = kinds(place)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+from wherry.cli.errors import CliError
 from wherry.cli.flags import Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.cli.flags import Parsed
 
 _TEMPLATES = """'json':             Print in JSON format
 'TEMPLATE':         Print output using the given Go template.
@@ -20,6 +27,21 @@ INSPECT_FORMAT = Option("format", "f", "string", f"Format output using a custom 
 EVENTS_FORMAT = Option("format", "", "string", f"Format output using a custom template:\n{_TEMPLATES}")
 FORCE_PRUNE = Option("force", "f", "bool", "Do not prompt for confirmation")
 FILTER = Option("filter", "f", "filter", "Filter output based on conditions provided")
+
+PLATFORM = Option(
+    "platform",
+    "",
+    "string",
+    "Set platform if server is multi-platform capable",
+    default=os.environ.get("DOCKER_DEFAULT_PLATFORM", ""),
+    since="1.32",
+)
+
+
+def refuse_content_trust(options: Parsed) -> None:
+    """Raise ``CliError`` for who wants signatures."""
+    if not options["disable-content-trust"]:
+        raise CliError("--disable-content-trust=false is not built yet: wherry knows no signatures of content trust")
 
 
 def filters_query(filters: dict[str, dict[str, bool]]) -> dict[str, str]:

@@ -26,23 +26,24 @@ def default_directory() -> str:
     return os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
 
 
+def _read(path: str) -> Any:
+    """A file's document, None if there is none."""
+    try:
+        with open(path, "rb") as file:
+            return loads(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise CliError(f"WARNING: Error loading config file: {path}: {error}") from error
+
+
 class Config:
     """config.json, read once; a missing file is an empty one."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory or default_directory()
         self.path = os.path.join(self.directory, "config.json")
-        self._values: dict[str, Any] = self._read("config.json") or {}
-
-    def _read(self, name: str) -> Any:
-        path = os.path.join(self.directory, name)
-        try:
-            with open(path, "rb") as file:
-                return loads(file.read())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, ValueError) as error:
-            raise CliError(f"WARNING: Error loading config file: {path}: {error}") from error
+        self._values: dict[str, Any] = _read(self.path) or {}
 
     def text(self, key: str) -> str:
         """A setting that is text, empty if unset."""
@@ -81,12 +82,11 @@ class Config:
         import hashlib
 
         label = hashlib.sha256(name.encode()).hexdigest()
-        path = os.path.join("contexts", "meta", label, "meta.json")
-        meta = self._read(path)
+        path = os.path.join(self.directory, "contexts", "meta", label, "meta.json")
+        meta = _read(path)
         if meta is None:
-            where = os.path.join(self.directory, path)
             raise CliError(
                 f'Failed to initialize: unable to resolve docker endpoint: context "{name}": context not found: '
-                f"open {where}: no such file or directory"
+                f"open {path}: no such file or directory"
             )
         return str(meta.get("Endpoints", {}).get("docker", {}).get("Host", ""))

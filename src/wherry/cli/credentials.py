@@ -133,7 +133,11 @@ def store_for(config: Config, server: str) -> FileStore | HelperStore:
 
 def credentials(app: App, domain: str) -> RegistryAuth:
     """The credentials for a registry; nameless ones if there are none, or if the helper that has them fails."""
-    server = key_of(domain)
+    return known(app, key_of(domain))
+
+
+def known(app: App, server: str) -> RegistryAuth:
+    """The same by the name that they are kept under."""
     try:
         return store_for(app.config, server).get(server)
     except CliError:

@@ -12,7 +12,6 @@ from binascii import a2b_base64, b2a_base64
 from wherry.cli import reference
 from wherry.cli.errors import CliError
 from wherry.client.jsonio import dumps, loads
-from wherry.client.registry_auth import HUB_DOMAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from wherry.cli.config import Config
 
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -112,10 +110,7 @@ class Drafts:
 
 def name_of(text: str, complaint: str = "") -> reference.Reference:
     """A reference with its tag, or digest. Raises ``CliError``."""
-    try:
-        return reference.parse(text).with_default_tag()
-    except ValueError as error:
-        raise CliError(f"{complaint}{error}") from error
+    return reference.given(text, complaint).with_default_tag()
 
 
 def ordered(platform: dict[str, Any]) -> dict[str, Any]:
@@ -147,8 +142,7 @@ def same_registry(target: reference.Reference, entries: Sequence[Entry]) -> None
         domain = reference.parse(entry.ref).domain
         if domain != target.domain:
             raise CliError(
-                "cannot use source images from a different registry than the target image: "
-                f"{domain or HUB_DOMAIN} != {target.domain}"
+                f"cannot use source images from a different registry than the target image: {domain} != {target.domain}"
             )
 
 

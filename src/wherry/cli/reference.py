@@ -5,6 +5,8 @@ What the user leaves out is docker.io, library/ and :latest; what is shown leave
 
 from __future__ import annotations
 
+from wherry.cli.errors import CliError
+
 _DEFAULT = "docker.io"
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _WORD = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -27,6 +29,11 @@ class Reference:
     def name(self) -> str:
         """domain/path, complete."""
         return f"{self.domain}/{self.path}"
+
+    @property
+    def full(self) -> str:
+        """The name with what follows it."""
+        return f"{self.name}{self.suffix()}"
 
     @property
     def familiar_name(self) -> str:
@@ -70,6 +77,14 @@ def parse(text: str) -> Reference:
     if len(path) > _TOTAL:
         raise ValueError(f"repository name must not be more than {_TOTAL} characters")
     return Reference(domain, path, tag, digest)
+
+
+def given(text: str, complaint: str = "") -> Reference:
+    """Read a name of the command line. Raises ``CliError``, beginning with ``complaint``."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CliError(f"{complaint}{error}") from error
 
 
 def _split_domain(text: str) -> tuple[str, str]:

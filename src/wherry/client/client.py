@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Query = Mapping[str, str | Iterable[str]]
+    Headers = Mapping[str, str]
 
 NEWEST = "1.50"
 _ERROR_LIMIT = 1 << 20
@@ -73,27 +74,14 @@ class Client:
         return {}
 
     def request(
-        self,
-        method: str,
-        path: str,
-        query: Query | None = None,
-        body: object = None,
-        *,
-        kind: str = "application/json",
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, query: Query | None = None, body: object = None, *, headers: Headers | None = None
     ) -> Response:
         """Send a request, raise ``ApiError`` if the daemon refuses, and leave the body to be read."""
-        sent = {"Content-Type": kind, **(headers or {})}
+        sent = {"Content-Type": "application/json", **(headers or {})}
         return self._checked(self._send(method, self._target(path, query), body, sent))
 
     def json_object(
-        self,
-        method: str,
-        path: str,
-        query: Query | None = None,
-        body: object = None,
-        *,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, query: Query | None = None, body: object = None, *, headers: Headers | None = None
     ) -> dict[str, Any]:
         """Send a request whose answer is a JSON object. Raises ``ProtocolError`` if it is anything else."""
         answer = self._json(method, path, query, body, headers)
@@ -102,13 +90,7 @@ class Client:
         return answer
 
     def json_list(
-        self,
-        method: str,
-        path: str,
-        query: Query | None = None,
-        body: object = None,
-        *,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, query: Query | None = None, body: object = None, *, headers: Headers | None = None
     ) -> list[dict[str, Any]]:
         """Send a request whose answer is a JSON list of objects. Raises ``ProtocolError`` if it is anything else."""
         answer = self._json(method, path, query, body, headers)
@@ -118,26 +100,15 @@ class Client:
             raise ProtocolError(f"the daemon's answer to {method} {path} is not a list of JSON objects")
         return answer
 
-    def _json(
-        self, method: str, path: str, query: Query | None, body: object, headers: Mapping[str, str] | None
-    ) -> Any:
+    def _json(self, method: str, path: str, query: Query | None, body: object, headers: Headers | None) -> Any:
         try:
-            return loads(self.raw(method, path, query, body, headers=headers))
+            return loads(self._whole(self.request(method, path, query, body, headers=headers)))
         except ValueError as error:
             raise ProtocolError(f"the daemon's answer to {method} {path} is not JSON: {error}") from error
 
-    def raw(
-        self,
-        method: str,
-        path: str,
-        query: Query | None = None,
-        body: object = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
+    def raw(self, method: str, path: str, query: Query | None = None, body: object = None) -> bytes:
         """Send a request and return its answer's bytes."""
-        response = self.request(method, path, query, body, headers=headers)
-        return self._whole(response)
+        return self._whole(self.request(method, path, query, body))
 
     def call(self, method: str, path: str, query: Query | None = None, body: object = None) -> None:
         """Send a request whose answer says nothing."""

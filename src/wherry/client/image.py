@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wherry.client.errors import ClientError
 from wherry.client.query import quote
-from wherry.client.registry_auth import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def history(client: Client, name: str, query: Query | None = None) -> list[dict[
 
 def load(client: Client, archive: File, query: Query) -> Response:
     """Send an archive of images; the answer tells what was loaded."""
-    return client.request("POST", "/images/load", query, archive, kind="application/x-tar")
+    return client.request("POST", "/images/load", query, archive, headers={"Content-Type": "application/x-tar"})
 
 
 def save(client: Client, names: Sequence[str], query: Mapping[str, str]) -> Response:
@@ -52,17 +51,17 @@ def save(client: Client, names: Sequence[str], query: Mapping[str, str]) -> Resp
 
 def pull(client: Client, query: Query, auth: RegistryAuth) -> Response:
     """Fetch ``fromImage`` from its registry; the answer tells the progress."""
-    return client.request("POST", "/images/create", query, headers=header(auth))
+    return client.request("POST", "/images/create", query, headers=auth.header())
 
 
 def push(client: Client, name: str, query: Query, auth: RegistryAuth) -> Response:
     """Send it to the registry that its name begins with; the answer tells the progress."""
-    return client.request("POST", path_of(name, "/push"), query, headers=header(auth))
+    return client.request("POST", path_of(name, "/push"), query, headers=auth.header())
 
 
 def create(client: Client, query: Query, body: File | None = None) -> Response:
     """Import ``fromSrc``; the answer tells the progress."""
-    return client.request("POST", "/images/create", query, body, kind="text/plain")
+    return client.request("POST", "/images/create", query, body, headers={"Content-Type": "text/plain"})
 
 
 def commit(client: Client, query: Query) -> str:

@@ -48,11 +48,10 @@ class RegistryAuth:
         }
         return {name: value for name, value in every.items() if value}
 
-
-def header(auth: RegistryAuth) -> dict[str, str]:
-    """The ``X-Registry-Auth`` header: JSON in URL-safe base64."""
-    encoded = b2a_base64(dumps(auth.members()).encode(), newline=False).decode()
-    return {"X-Registry-Auth": encoded.replace("+", "-").replace("/", "_")}
+    def header(self) -> dict[str, str]:
+        """The ``X-Registry-Auth`` header: JSON in URL-safe base64."""
+        encoded = b2a_base64(dumps(self.members()).encode(), newline=False).decode()
+        return {"X-Registry-Auth": encoded.replace("+", "-").replace("/", "_")}
 
 
 def key_of(domain: str) -> str:

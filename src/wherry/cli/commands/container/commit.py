@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 def _run(app: App, options: Parsed) -> int:
     repository = tag = ""
     if len(options.args) > 1 and options.args[1]:
-        try:
-            named = reference.parse(options.args[1])
-        except ValueError as error:
-            raise CliError(str(error)) from error
+        named = reference.given(options.args[1])
         if named.digest:
             raise CliError("refusing to create a tag with a digest reference")
         named = named.with_default_tag()

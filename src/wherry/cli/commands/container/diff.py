@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from wherry.cli.app import App
     from wherry.cli.flags import Parsed
 
-KINDS = "CAD"
+_KINDS = "CAD"
 
 
 def _run(app: App, options: Parsed) -> int:
     for change in container.changes(app.client, options.args[0]):
-        app.line(f"{KINDS[change['Kind']]} {change['Path']}")
+        app.line(f"{_KINDS[change['Kind']]} {change['Path']}")
     return 0
 
 

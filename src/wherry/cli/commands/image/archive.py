@@ -6,8 +6,10 @@ import os
 import stat
 
 from wherry.cli.app import is_terminal, write
+from wherry.cli.common import PLATFORM
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
+from wherry.cli.output_path import write_archive
 from wherry.cli.platforms import as_json
 from wherry.cli.progress import display
 from wherry.client import image
@@ -15,20 +17,10 @@ from wherry.client.http import File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from wherry.cli.app import App
     from wherry.cli.flags import Parsed
 
 STDIN, STDOUT = 0, 1
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFLNK: "a symbolic link directly",
-    stat.S_IFCHR: "a character device file",
-    stat.S_IFBLK: "a block device file",
-    stat.S_IFIFO: "a named pipe (FIFO)",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 def _open(path: str) -> File:
@@ -65,51 +57,8 @@ def _load(app: App, options: Parsed) -> int:
 
 def _save(app: App, options: Parsed) -> int:
     query = {"platform": as_json(options["platform"])} if options["platform"] else {}
-    path = options["output"]
-    if not path:
-        if is_terminal(STDOUT):
-            raise CliError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
-        for piece in image.save(app.client, options.args, query):
-            write(STDOUT, piece)
-        return 0
-    check_target(path, "save image")
-    write_whole(path, iter(image.save(app.client, options.args, query)), "save image")
+    write_archive(options["output"], "failed to save image", lambda: image.save(app.client, options.args, query))
     return 0
-
-
-def check_target(path: str, doing: str) -> None:
-    """Raise ``CliError`` unless the path is free or a regular file's: the archive takes the place of what is there."""
-    directory = os.path.dirname(path.rstrip("/"))
-    try:
-        os.stat(directory or ".")
-    except OSError as error:
-        why = f"stat {directory}: {(error.strerror or '').lower()}"
-        raise CliError(f"failed to {doing}: invalid output path: {why}") from error
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise CliError(f"failed to {doing}: lstat {path}: {(error.strerror or '').lower()}") from error
-    if not stat.S_ISREG(mode):
-        raise CliError(f"failed to {doing}: cannot write to {_KINDS.get(stat.S_IFMT(mode), 'an irregular file')}")
-
-
-def write_whole(path: str, pieces: Iterator[bytes], doing: str = "export container") -> None:
-    """The file appears under its name only when it is complete. Nothing but a file is ever replaced by it."""
-    check_target(path, doing)
-    draft = f"{path}.tmp-{os.getpid()}"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        for piece in pieces:
-            write(fd, piece)
-        os.fsync(fd)
-        os.rename(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-    finally:
-        os.close(fd)
 
 
 def _import(app: App, options: Parsed) -> int:
@@ -158,14 +107,7 @@ IMPORT = Command(
     options=(
         Option("change", "c", "list", "Apply Dockerfile instruction to the created image"),
         Option("message", "m", "string", "Set commit message for imported image"),
-        Option(
-            "platform",
-            "",
-            "string",
-            "Set platform if server is multi-platform capable",
-            default=os.environ.get("DOCKER_DEFAULT_PLATFORM", ""),
-            since="1.32",
-        ),
+        PLATFORM,
     ),
     minimum=1,
     aliases="image import, import",

@@ -25,8 +25,6 @@ virtual_size: {{.Size}}
 
 def _run(app: App, options: Parsed) -> int:
     quiet, digests = options["quiet"], options["digests"]
-    if options["tree"]:
-        _check_tree(options)
     filters = options["filter"]
     wanted = options.args[0] if options.args else ""
     if wanted:
@@ -35,6 +33,7 @@ def _run(app: App, options: Parsed) -> int:
     if options["tree"]:
         from wherry.cli.commands.image.treeview import print_tree
 
+        _check_tree(options)
         wanted_all = {**query, **filters_query(filters), "manifests": "1"}
         print_tree(app, image.listing(app.client, wanted_all), every=options["all"])
         return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from wherry.cli import reference
+from wherry.cli.common import PLATFORM, refuse_content_trust
 from wherry.cli.credentials import credentials
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
@@ -35,12 +34,8 @@ def pull_image(app: App, name: str, *, platform: str, quiet: bool) -> None:
 
 
 def _run(app: App, options: Parsed) -> int:
-    try:
-        named = reference.parse(options.args[0])
-    except ValueError as error:
-        raise CliError(str(error)) from error
-    if not options["disable-content-trust"]:
-        raise CliError("--disable-content-trust=false is not built yet: wherry knows no signatures of content trust")
+    named = reference.given(options.args[0])
+    refuse_content_trust(options)
     every, quiet = options["all-tags"], options["quiet"]
     if every and (named.tag or named.digest):
         raise CliError("tag can't be used with --all-tags/-a")
@@ -49,7 +44,7 @@ def _run(app: App, options: Parsed) -> int:
         if not quiet:
             app.line(f"Using default tag: {named.tag}")
     _request(app, named, platform=options["platform"], fd=None if quiet else STDOUT, every=every)
-    app.line(f"{named.name}{named.suffix()}")
+    app.line(named.full)
     return 0
 
 
@@ -60,14 +55,7 @@ PULL = Command(
     options=(
         Option("all-tags", "a", "bool", "Download all tagged images in the repository"),
         Option("disable-content-trust", "", "bool", "Skip image verification", default=True),
-        Option(
-            "platform",
-            "",
-            "string",
-            "Set platform if server is multi-platform capable",
-            default=os.environ.get("DOCKER_DEFAULT_PLATFORM", ""),
-            since="1.32",
-        ),
+        PLATFORM,
         Option("quiet", "q", "bool", "Suppress verbose output"),
     ),
     minimum=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry.cli import reference
+from wherry.cli.common import refuse_content_trust
 from wherry.cli.credentials import credentials
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
@@ -50,8 +51,7 @@ def _run(app: App, options: Parsed) -> int:
         query["platform"] = as_json(options["platform"], f"Invalid platform {options['platform']}")
         note(STDOUT, _ONE_PLATFORM)
     named = _named(app, options)
-    if not options["disable-content-trust"]:
-        raise CliError("--disable-content-trust=false is not built yet: wherry knows no signatures of content trust")
+    refuse_content_trust(options)
     if named.tag:
         query["tag"] = named.tag
     notes = _Notes()
@@ -62,16 +62,13 @@ def _run(app: App, options: Parsed) -> int:
         for text in notes.texts:
             note(STDOUT, text)
     if options["quiet"]:
-        app.line(f"{named.name}{named.suffix()}")
+        app.line(named.full)
     return 0
 
 
 def _named(app: App, options: Parsed) -> reference.Reference:
     """The name to push. Raises ``CliError``."""
-    try:
-        named = reference.parse(options.args[0])
-    except ValueError as error:
-        raise CliError(str(error)) from error
+    named = reference.given(options.args[0])
     if options["all-tags"]:
         if named.tag or named.digest:
             raise CliError("tag can't be used with --all-tags/-a")

@@ -26,10 +26,7 @@ def _run(app: App, options: Parsed) -> int:
 
 
 def _parsed(text: str) -> reference.Reference:
-    try:
-        return reference.parse(text)
-    except ValueError as error:
-        raise CliError(f'Error parsing reference: "{text}" is not a valid repository/tag: {error}') from error
+    return reference.given(text, f'Error parsing reference: "{text}" is not a valid repository/tag: ')
 
 
 TAG = Command(

@@ -7,6 +7,7 @@ from wherry.cli.app import is_terminal
 from wherry.cli.format.text import ellipsis, short_id, width
 from wherry.cli.format.units import human_size
 from wherry.cli.notes import MARK, PLAIN_MARK
+from wherry.cli.terminal import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def print_tree(app: App, found: Sequence[dict[str, Any]], *, every: bool) -> Non
     terminal = is_terminal(1)
     images = [_Image(one) for one in sorted(found, key=lambda one: -one.get("Created", 0))]
     images = [image for image in images if image.names or every]
-    canvas = _Canvas(images, _columns(terminal=terminal), colours=terminal)
+    canvas = _Canvas(images, size(1)[1] if terminal else _DEFAULT_WIDTH, colours=terminal)
     lines = [canvas.colour("\x1b[93m", _WARNING) if terminal else _WARNING, canvas.legend(), "", canvas.header()]
     spaced = any(image.children for image in images)
     for image in images:
@@ -149,12 +150,3 @@ def _widest(images: Sequence[_Image]) -> int:
         texts += [width(name) for name in image.names or [_UNTAGGED]]
         texts += [len(child.platform) + _BRANCH for child in image.children]
     return max(texts)
-
-
-def _columns(*, terminal: bool) -> int:
-    import os
-
-    try:
-        return os.get_terminal_size(1).columns if terminal else _DEFAULT_WIDTH
-    except OSError:
-        return _DEFAULT_WIDTH

@@ -30,8 +30,8 @@ def _run(app: App, options: Parsed) -> int:
     target = name_of(given, f"annotate: error parsing name for manifest list {given}: ")
     named = name_of(image, f"annotate: error parsing name for manifest {image}: ")
     drafts = Drafts(app.config)
-    name = f"{target.name}{target.suffix()}"
-    entry = drafts.get(name, f"{named.name}{named.suffix()}")
+    name = target.full
+    entry = drafts.get(name, named.full)
     if entry is None:
         raise CliError(f"manifest for image {image} does not exist in {given}")
     platform = entry.platform

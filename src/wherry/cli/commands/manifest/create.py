@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.cli.commands.manifest.remote import fetch
+from wherry.cli.commands.manifest.remote import Remote
 from wherry.cli.drafts import INDEXES, Drafts, name_of
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 def _run(app: App, options: Parsed) -> int:
     given = options.args[0]
     target = name_of(given, f"error parsing name for manifest list {given}: ")
-    name = f"{target.name}{target.suffix()}"
+    name = target.full
     drafts = Drafts(app.config)
+    remote = Remote(app, insecure=options["insecure"])
     if drafts.exists(name) and not options["amend"]:
         raise CliError("refusing to amend an existing manifest list with no --amend flag")
     for text in options.args[1:]:
         named = name_of(text)
-        ref = f"{named.name}{named.suffix()}"
+        ref = named.full
         entry = drafts.get(name, ref)
         if entry is None:
-            entry = fetch(app, named, insecure=options["insecure"])
+            entry = remote.fetch(named)
             if entry.descriptor["mediaType"] in INDEXES:
                 raise CliError(f"{ref} is a manifest list")
         drafts.save(name, entry)

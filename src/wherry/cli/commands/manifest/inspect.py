@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wherry.cli import reference
-from wherry.cli.commands.manifest.remote import fetch
+from wherry.cli.commands.manifest.remote import Remote
 from wherry.cli.drafts import INDEXES, Drafts, Entry, listed, name_of, same_registry
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 def _run(app: App, options: Parsed) -> int:
     named = name_of(options.args[-1])
-    ref = f"{named.name}{named.suffix()}"
+    ref = named.full
     drafts = Drafts(app.config)
     verbose = options["verbose"]
     if len(options.args) > 1:
         target = name_of(options.args[0])
-        entry = drafts.get(f"{target.name}{target.suffix()}", ref)
+        entry = drafts.get(target.full, ref)
         if entry is None:
             raise CliError(f"No such manifest: {ref}")
         return _print(app, entry, verbose=verbose)
     if drafts.exists(ref):
         return _print_list(app, named, drafts.entries(ref), verbose=verbose)
-    found = fetch(app, named, insecure=options["insecure"])
+    remote = Remote(app, insecure=options["insecure"])
+    found = remote.fetch(named)
     if found.descriptor["mediaType"] not in INDEXES:
         return _print(app, found, verbose=verbose)
-    return _print_index(app, named, found, options)
+    return _print_index(app, remote, named, found, verbose=verbose)
 
 
 def _print(app: App, entry: Entry, *, verbose: bool) -> int:
@@ -55,16 +56,16 @@ def _print_list(app: App, named: reference.Reference, entries: Sequence[Entry], 
     return 0
 
 
-def _print_index(app: App, named: reference.Reference, found: Entry, options: Parsed) -> int:
+def _print_index(app: App, remote: Remote, named: reference.Reference, found: Entry, *, verbose: bool) -> int:
     """A registry's list: what it says of its manifests, with ``--verbose`` the manifests themselves."""
     rows = loads(found.raw).get("manifests") or []
-    if not options["verbose"]:
+    if not verbose:
         app.line(listed(rows).decode())
         return 0
     entries = []
     for row in rows:
         pinned = reference.Reference(named.domain, named.path, named.tag, row["digest"])
-        entry = fetch(app, pinned, insecure=options["insecure"])
+        entry = remote.fetch(pinned)
         entry.descriptor["platform"] = row.get("platform") or {}
         entries.append(entry)
     return _print_list(app, named, entries, verbose=True)

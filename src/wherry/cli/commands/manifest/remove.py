@@ -18,7 +18,7 @@ def _run(app: App, options: Parsed) -> int:
     for text in options.args:
         try:
             target = name_of(text)
-            name = f"{target.name}{target.suffix()}"
+            name = target.full
             if not drafts.exists(name):
                 errors.append(f"No such manifest: {name}")
             drafts.remove(name)

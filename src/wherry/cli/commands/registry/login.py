@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.cli.credentials import store_for
+from wherry.cli.credentials import known, store_for
 from wherry.cli.errors import CliError
 from wherry.cli.flags import Command, Option
 from wherry.cli.notes import note
@@ -29,12 +29,12 @@ _HUB_HELP = (
 def _run(app: App, options: Parsed) -> int:
     user, password = _given(app, options)
     server = _server((options.args or [""])[0])
-    known = _known(app, server) if not user and not password else RegistryAuth(server)
+    kept = known(app, server) if not user and not password else RegistryAuth()
     said = None
-    if known.username and known.password:
-        said = _with_known(app, known)
+    if kept.username and kept.password:
+        said = _with_known(app, kept)
     if said is None:
-        said = _log_in(app, _asked(app, server, user or "", password, known.username))
+        said = _log_in(app, _asked(app, server, user, password, kept.username))
     if said:
         app.line(said)
     return 0
@@ -61,13 +61,6 @@ def _given(app: App, options: Parsed) -> tuple[str, str]:
 def _server(given: str) -> str:
     """The name under which credentials are kept."""
     return HUB if given in {"", HUB_DOMAIN, HUB} else host_of(given)
-
-
-def _known(app: App, server: str) -> RegistryAuth:
-    try:
-        return store_for(app.config, server).get(server)
-    except CliError:
-        return RegistryAuth(server)
 
 
 def _with_known(app: App, auth: RegistryAuth) -> str | None:

@@ -6,7 +6,7 @@ from wherry.cli.app import is_terminal
 from wherry.cli.flags import Command, Option
 from wherry.cli.format.table import table
 from wherry.client import system
-from wherry.client.jsonio import loads
+from wherry.client.jsonio import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ def _run(app: App, options: Parsed) -> int:
         app.complain("the check was cut short")
         return 1
     if options["format"] == "json":
-        from wherry.client.jsonio import dumps
-
         app.line(dumps({"Findings": findings, **summary}))
     else:
         _show(app, findings, summary, whole=options["no-trunc"], repair=options["repair"])
