@@ -45,6 +45,8 @@ class Pages:
     head: str
     kind: str
     """What departs from a clause: a runtime or a registry."""
+    kinds: str
+    """More than one of them."""
 
     @property
     def clauses(self) -> Any:
@@ -56,8 +58,8 @@ class Pages:
 
 
 SETS = {
-    "runtime": Pages("conformance", RUNTIME_HEAD, "runtime"),
-    "distribution": Pages("distribution", DISTRIBUTION_HEAD, "registry"),
+    "runtime": Pages("conformance", RUNTIME_HEAD, "runtime", "runtimes"),
+    "distribution": Pages("distribution", DISTRIBUTION_HEAD, "registry", "registries"),
 }
 
 
@@ -114,9 +116,8 @@ def _more(tests: list[str]) -> str:
 
 def _departures(pages: Pages) -> str:
     """Where programs are known to do otherwise."""
-    kind = pages.kind
-    plural = {"runtime": "runtimes", "registry": "registries"}[kind]
-    lines = ["", f"## Where {plural} do otherwise", "", f"| {kind} | test | what it does |", "| --- | --- | --- |"]
+    lines = ["", f"## Where {pages.kinds} do otherwise", ""]
+    lines += [f"| {pages.kind} | test | what it does |", "| --- | --- | --- |"]
     for (name, version), known in pages.departures.items():
         lines += [f"| {name} {version or '(all)'} | `{test}` | {reason} |" for test, reason in known.items()]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from distribution.client import Client, Repository
@@ -69,7 +68,3 @@ def read_all(sock: socket.socket) -> bytes:
     while data := sock.recv(1 << 20):
         pieces.append(data)
     return b"".join(pieces)
-
-
-def storage_of(root: str) -> Path:
-    return Path(root, "docker/registry/v2")

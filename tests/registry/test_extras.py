@@ -21,7 +21,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from distribution.client import OCI_INDEX, OCI_MANIFEST, Client, digest_of
+from distribution.client import OCI_INDEX, OCI_MANIFEST, digest_of
 from registry.hook_server import HookServer
 from registry.ours import Ours
 from registry.s3_server import s3_server
@@ -220,15 +220,11 @@ def test_collect_while_it_does_not_serve() -> None:
         assert "0 blobs and 0 manifests eligible" in _collect(registry)
         _collect(registry, "-m", "-q")
         registry.start()
-        assert repository_of(registry, "multi/arch").get(untagged).status == 404
-        assert all(repository_of(registry, "multi/arch").get(digest).status == 200 for digest in ("latest", *digests))
+        assert registry.repository("multi/arch").get(untagged).status == 404
+        assert all(registry.repository("multi/arch").get(digest).status == 200 for digest in ("latest", *digests))
         for child in children:
             for one in (child["config"], *child["layers"]):
-                assert repository_of(registry, "multi/arch").call("HEAD", f"blobs/{one['digest']}").status == 200
-
-
-def repository_of(registry: Ours, name: str) -> Any:
-    return Client(registry.url).repository(name)
+                assert registry.repository("multi/arch").call("HEAD", f"blobs/{one['digest']}").status == 200
 
 
 def test_collect_while_it_serves() -> None:
@@ -240,7 +236,7 @@ def test_collect_while_it_serves() -> None:
         registry._settings = {"storage": storage, "http": _http(debug=DEBUG)}
         registry.port = 0
         registry.start()
-        repository = repository_of(registry, "a")
+        repository = registry.repository("a")
         lonely = repository.push_blob(b"nobody's")["digest"]
         first = digest_of(repository.push_image("latest", "first"))
         for number in range(12):

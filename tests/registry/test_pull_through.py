@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from distribution.client import digest_of
 from registry.requests import request as asked_for
 from wherry.lib.errors import InvalidArgument, NotFound, Unauthorized, Unavailable
 from wherry.registry import layout
@@ -31,10 +31,6 @@ from wherry.registry.storage import PathMissing
 from wherry.registry.store import Store
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class Bytes:
@@ -71,12 +67,12 @@ class Upstream:
     def push(self, tag: str, layer: bytes) -> tuple[str, str]:
         """An image of one layer: the digests of its manifest and of the layer."""
         config = b"{}" + tag.encode()
-        parts = [{"mediaType": "x", "digest": _digest(data), "size": len(data)} for data in (config, layer)]
+        parts = [{"mediaType": "x", "digest": digest_of(data), "size": len(data)} for data in (config, layer)]
         manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI, "config": parts[0], "layers": parts[1:]}).encode()
         for data in (config, layer, manifest):
-            self.content[_digest(data)] = data
-        self.tagged[tag] = _digest(manifest)
-        return _digest(manifest), _digest(layer)
+            self.content[digest_of(data)] = data
+        self.tagged[tag] = digest_of(manifest)
+        return digest_of(manifest), digest_of(layer)
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -268,7 +264,7 @@ def test_a_repository_gets_only_what_upstream_gives_it(cache: PullThrough, upstr
     upstream.repositories.discard("c")
     assert cache.blob(_get(), "c", digest) is None
     assert store.repository("c").blob(digest) is None
-    assert cache.blob(_get(), "a", _digest(b"never heard of")) is None
+    assert cache.blob(_get(), "a", digest_of(b"never heard of")) is None
 
 
 def test_a_blob_that_upstream_does_not_have(cache: PullThrough, upstream: Upstream) -> None:

@@ -19,18 +19,16 @@ from wherry.registry.errors import (
     NotServing,
     RegistryError,
     Unsupported,
-    encode,
 )
 from wherry.registry.handlers import blobs, lists, manifests, uploads
 from wherry.registry.health import Health
 from wherry.registry.hooks import DELETE, PULL, PUSH, Access
-from wherry.registry.http.message import Request, Response
+from wherry.registry.http.message import Request, Response, failure
 from wherry.registry.routes import Target, find_route
 
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Context, Request, Target], Response]
-JSON = "application/json; charset=utf-8"
 VERSION_HEADER = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 READS: Mapping[tuple[str, str], Handler] = {
@@ -72,14 +70,14 @@ class App:
         try:
             response = self._route(request, target)
         except RegistryError as error:
-            response = _failure(error)
+            response = failure(error)
         except ConnectionError:
             raise
         except (WherryError, OSError) as error:
-            response = _failure(_fault(request, error))
+            response = failure(_fault(request, error))
         except Exception:  # noqa: BLE001  one request's fault must not cost the client its answer, nor us the thread
             _log.exception("%s %s", request.method, request.target)
-            response = _failure(Fault())
+            response = failure(Fault())
         if request.path.startswith("/v2"):
             response.headers = {**VERSION_HEADER, **response.headers}
         return response
@@ -100,7 +98,7 @@ class App:
         handler = READS.get((target.route, method)) or CHANGES.get((target.route, method))
         if handler is None:
             raise Unsupported(headers={"Allow": ", ".join(_allowed(target.route))})
-        if target.name and not names.is_name(target.name):
+        if target.name:
             names.check_name(target.name)
         self._authorize(request, target)
         settings = self._context.settings
@@ -125,17 +123,14 @@ class App:
         if target.route == routes.UPLOADS and request.query.text("mount") and names.is_name(source):
             try:
                 request.user = authorizer.authorize(request, [*accesses, Access("repository", source, PULL)])
-            except (AccessRefused, AccessDenied):
+            except (AccessRefused, AccessDenied) as refused:
                 # Who may push here and not pull there gets an upload in place of the mount; who may do neither is
                 # told what the two together take.
                 try:
                     request.user = authorizer.authorize(request, accesses)
                 except (AccessRefused, AccessDenied):
-                    pass
-                else:
-                    request.mountable = False
-                    return
-                raise
+                    raise refused from None
+                request.mountable = False
             return
         request.user = authorizer.authorize(request, accesses)
 
@@ -172,7 +167,3 @@ def _fault(request: Request, error: Exception) -> RegistryError:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return Fault("the registry's storage has a symbolic link where none may be")
     return Fault(detail=None if isinstance(error, OSError) else str(error))
-
-
-def _failure(error: RegistryError) -> Response:
-    return Response(status=error.status, headers={"Content-Type": JSON, **error.headers}, body=encode(error))

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from wherry.lib.errors import InvalidArgument
-from wherry.lib.timespan import parse_duration
+from wherry.registry.options import fields, span
 
 DEFAULT_ROOT = "/var/lib/registry"
 DEFAULT_ADDRESS = ":5000"
@@ -149,6 +149,7 @@ def _set(tree: Tree, parts: list[str], value: object) -> None:
 def _settings(tree: Tree) -> Settings:
     storage, http, log = _section(tree, "storage"), _section(tree, "http"), _section(tree, "log")
     kind, options = _driver(storage)
+    prefix = str(http.get("prefix") or "").strip("/")
     debug = _section(http, "debug")
     prometheus = _section(debug, "prometheus")
     urls = _section(_section(_section(tree, "validation"), "manifests"), "urls")
@@ -165,10 +166,10 @@ def _settings(tree: Tree) -> Settings:
         purging=_purging(_section(_section(storage, "maintenance"), "uploadpurging")),
         network=str(http.get("net") or "tcp"),
         address=str(http.get("addr") or DEFAULT_ADDRESS),
-        prefix="/" + str(http.get("prefix") or "").strip("/") if str(http.get("prefix") or "").strip("/") else "",
+        prefix=f"/{prefix}" if prefix else "",
         host=str(http.get("host") or "").rstrip("/"),
         relative_urls=_flag(http, "relativeurls"),
-        headers=_headers(_section(http, "headers")),
+        headers=fields("configuration: http.headers.", _section(http, "headers")),
         drain=_seconds(http, "draintimeout", 8.0),
         debug_address=str(debug.get("addr") or ""),
         prometheus_path=str(prometheus.get("path") or "/metrics") if _flag(prometheus, "enabled") else "",
@@ -213,17 +214,6 @@ def _purging(section: Tree) -> Purging:
     )
 
 
-def _headers(section: Tree) -> dict[str, str]:
-    """Each header's values are a list; several are joined."""
-    found = {}
-    for name, values in section.items():
-        text = ", ".join(map(str, values)) if isinstance(values, list) else str(values)
-        if any(char in f"{name}{text}" for char in "\r\n"):
-            raise InvalidArgument(f"configuration: http.headers.{name}: a line break")
-        found[str(name)] = text
-    return found
-
-
 def _patterns(section: Tree, key: str) -> tuple[re.Pattern[str], ...]:
     try:
         return tuple(re.compile(str(one)) for one in section.get(key) or ())
@@ -259,13 +249,10 @@ def _number(section: Tree, key: str, default: int) -> int:
 
 
 def _seconds(section: Tree, key: str, default: float) -> float:
-    """A Go duration; a plain number is nanoseconds, as Go reads it."""
     value = section.get(key)
     if value is None:
         return default
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value / 1e9
     try:
-        return parse_duration(str(value)) / 1e9
+        return span(value)
     except ValueError:
         raise InvalidArgument(f"configuration: {key}: a duration is expected, not {value!r}") from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wherry.registry.config import Settings
 from wherry.registry.hooks import Authorizer, Event, Observer, Upstream
+from wherry.registry.http.message import Request
 from wherry.registry.referrers import Referrers
 from wherry.registry.store import Store
 from wherry.registry.uploads import Uploads
@@ -35,3 +36,20 @@ class Context:
         """Let every observer know."""
         for observer in self.observers:
             observer.happened(event)
+
+    def tell_of_blob(
+        self, action: str, request: Request, repository: str, digest: str, size: int, *, source: str = ""
+    ) -> None:
+        """The same of a blob that a request has pulled, pushed, or mounted from the repository ``source``."""
+        url = self.urls.absolute(request, f"/v2/{repository}/blobs/{digest}")
+        self.tell(
+            Event(
+                action=action,
+                repository=repository,
+                digest=digest,
+                size=size,
+                from_repository=source,
+                url=url,
+                request=request,
+            )
+        )

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from wherry.registry.errors import NameUnknown, Unsupported, encode
+from wherry.registry.errors import NameUnknown, Unsupported
 from wherry.registry.health import Health
-from wherry.registry.http.message import Request, Response
+from wherry.registry.http.message import JSON, Request, Response, failure
 
 Page = Callable[[], Response]
-JSON = "application/json; charset=utf-8"
 
 
 class DebugApp:
@@ -24,11 +23,9 @@ class DebugApp:
         """A page by its path."""
         page = self._pages.get(request.path)
         if page is None:
-            return Response(status=404, headers={"Content-Type": JSON}, body=encode(NameUnknown("page not found")))
+            return failure(NameUnknown("page not found"))
         if request.method not in ("GET", "HEAD"):
-            return Response(
-                status=405, headers={"Content-Type": JSON, "Allow": "GET, HEAD"}, body=encode(Unsupported())
-            )
+            return failure(Unsupported(headers={"Allow": "GET, HEAD"}))
         return page()
 
 

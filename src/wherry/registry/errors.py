@@ -17,7 +17,6 @@ RegistryError                      code                       status
 ├── AccessRefused                  UNAUTHORIZED               401, with a challenge
 ├── AccessDenied                   DENIED                     403
 ├── Unsupported                    UNSUPPORTED                405
-├── TooMany                        TOOMANYREQUESTS            429
 ├── NotServing                     UNAVAILABLE                503
 └── Fault                          UNKNOWN                    500
 
@@ -160,12 +159,6 @@ class Unsupported(RegistryError):
     """Not done here, by nature or by setting."""
 
     code, status, words = "UNSUPPORTED", 405, "The operation is unsupported."
-
-
-class TooMany(RegistryError):
-    """Come back later."""
-
-    code, status, words = "TOOMANYREQUESTS", 429, "too many requests"
 
 
 class NotServing(RegistryError):

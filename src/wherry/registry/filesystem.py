@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 
 from wherry.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 from wherry.registry.filesystem_file import FileReader, FileWriter, regular_size
-from wherry.registry.storage import PathMissing, Stat
+from wherry.registry.storage import PathMissing, Stat, entries
 
 _log = logging.getLogger(__name__)
 
@@ -96,14 +96,16 @@ class FilesystemDriver:
             raise
         return FileReader(fd, size)
 
-    def append(self, path: str) -> FileWriter:
+    def append(self, path: str, *, make: bool = True) -> FileWriter:
         """See ``storage.Driver``."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK
+        if not make:
+            return FileWriter(path, self._open(path, flags), self._move)
         try:
-            fd = self._open(path, flags, 0o644)
+            fd = self._open(path, flags | os.O_CREAT, 0o644)
         except PathMissing:
             os.close(self._make(_parent(path)))
-            fd = self._open(path, flags, 0o644)
+            fd = self._open(path, flags | os.O_CREAT, 0o644)
         return FileWriter(path, fd, self._move)
 
     def list(self, path: str) -> list[str]:
@@ -116,11 +118,7 @@ class FilesystemDriver:
 
     def walk(self, path: str) -> Iterator[tuple[str, Stat]]:
         """See ``storage.Driver``. What is neither file nor directory is left out."""
-        try:
-            names = self.list(path)
-        except PathMissing:
-            return
-        for name in names:
+        for name in entries(self, path):
             inner = f"{path}/{name}"
             try:
                 found = self.stat(inner)

@@ -7,10 +7,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from wherry.linux.syscalls import c_int, c_uint, function
+from wherry.registry.storage import Closes
 
 FLUSH_BYTES = 16 * 1024 * 1024
 """After so many bytes the kernel is told to begin writing, so that the fsync at the end finds little left to do."""
@@ -19,7 +18,7 @@ _sync_file_range = function("sync_file_range", c_int, ctypes.c_int64, ctypes.c_i
 _SYNC_FILE_RANGE_WRITE = 2
 
 
-class FileReader:
+class FileReader(Closes):
     """See ``storage.Reader``."""
 
     def __init__(self, fd: int, size: int) -> None:
@@ -37,16 +36,8 @@ class FileReader:
             fd, self.descriptor = self.descriptor, None
             os.close(fd)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class FileWriter:
+class FileWriter(Closes):
     """See ``storage.Writer``."""
 
     def __init__(self, path: str, fd: int, move: Callable[[str, str], None]) -> None:
@@ -83,14 +74,6 @@ class FileWriter:
         """See ``storage.Writer``."""
         os.fsync(self._fd)
         self._move(self._path, target)
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         self.close()
 
 

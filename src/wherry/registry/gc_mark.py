@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from wherry.registry import layout
 from wherry.registry.documents import Document
 from wherry.registry.errors import BadManifest
-from wherry.registry.storage import Driver, PathMissing
 from wherry.registry.store import Repository, Store
 
 _DIGEST = re.compile(rb"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
@@ -78,7 +76,7 @@ def mark(store: Store, *, delete_untagged: bool, old: Callable[[str, float], boo
         manifests = dict(_manifests(repository))
         kept: AbstractSet[str] = manifests.keys()
         if delete_untagged:
-            young = [one for one in manifests if not old(one, linked_at(store.driver, name, one))]
+            young = [one for one in manifests if not old(one, repository.manifest_since(one))]
             kept = _kept(repository, manifests, young)
         for digest, named in manifests.items():
             if digest not in kept:
@@ -89,27 +87,9 @@ def mark(store: Store, *, delete_untagged: bool, old: Callable[[str, float], boo
             for blob in sorted(named.blobs | named.manifests):
                 report(f"{name}: marking blob {blob}")
             marks.keep(digest, named)
-        for digest in linked(store.driver, layout.layers(name)):
+        for digest in repository.blobs():
             marks.links.setdefault(digest, set()).add(name)
     return marks
-
-
-def linked(driver: Driver, root: str) -> Iterator[str]:
-    """The digests of the links below a directory of them."""
-    try:
-        for algorithm in driver.list(root):
-            for encoded in driver.list(f"{root}/{algorithm}"):
-                yield f"{algorithm}:{encoded}"
-    except PathMissing:
-        return
-
-
-def linked_at(driver: Driver, name: str, digest: str) -> float:
-    """When a repository got a manifest, in seconds since the epoch; 0 if it has none."""
-    try:
-        return driver.stat(layout.link(layout.revision(name, digest))).modified
-    except PathMissing:
-        return 0.0
 
 
 def _manifests(repository: Repository) -> Iterator[tuple[str, Named]]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from wherry.registry import layout, names
 from wherry.registry.errors import ManifestUnknown
-from wherry.registry.gc_mark import Marks, Report, Stale, linked_at, mark
+from wherry.registry.gc_mark import Marks, Report, Stale, mark
 from wherry.registry.storage import PathMissing
 from wherry.registry.store import Store
 
@@ -94,30 +94,23 @@ class Collector:
         """Whether every repository got the blob long ago: a mount links an old blob anew."""
         if not self._grace:
             return True
-        for name in marks.links.get(digest, ()):
-            try:
-                found = self._store.driver.stat(layout.link(layout.layer(name, digest)))
-            except PathMissing:
-                continue
-            if not self._old(digest, found.modified):
-                return False
-        return True
+        repositories = map(self._store.repository, marks.links.get(digest, ()))
+        return all(self._old(digest, repository.blob_since(digest)) for repository in repositories)
 
     def _drop_manifest(self, stale: Stale) -> bool:
         """Forget a manifest that nobody has come to name meanwhile."""
         name, digest = stale.repository, stale.digest
         repository = self._store.repository(name)
         with self._store.gate.exclusive():
-            if not self._old(digest, linked_at(self._store.driver, name, digest)):
+            if not self._old(digest, repository.manifest_since(digest)):
                 return False
-            tags = repository.tags()
-            if any(repository.resolve(tag) == digest for tag in tags):
+            if repository.tags_of(digest):
                 return False
             try:
-                repository.delete_manifest(digest)
+                repository.unlink_manifest(digest)
             except ManifestUnknown:
                 return False
-            for tag in tags:
+            for tag in repository.tags():
                 with contextlib.suppress(PathMissing):
                     self._store.driver.delete(layout.tag_index(name, tag, digest))
         logger.info("%s: manifest deleted: %s", name, digest)

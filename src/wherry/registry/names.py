@@ -74,11 +74,6 @@ def is_digest(text: str) -> bool:
     return LENGTHS.get(algorithm) == len(encoded) and _HEX.fullmatch(encoded) is not None
 
 
-def is_upload(text: str) -> bool:
-    """Whether ``text`` is the id of an upload."""
-    return _UUID.fullmatch(text) is not None
-
-
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
     """The digest of ``data``."""
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"

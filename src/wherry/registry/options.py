@@ -10,6 +10,24 @@ from wherry.lib.timespan import parse_duration
 Options = Mapping[str, object]
 
 
+def span(value: object) -> float:
+    """A Go duration in seconds; a plain number is nanoseconds, as Go reads it. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value / 1e9
+    return parse_duration(str(value)) / 1e9
+
+
+def fields(where: str, given: Mapping[str, object]) -> dict[str, str]:
+    """Header fields, each a text or a list of them. Raises InvalidArgument."""
+    found = {}
+    for name, value in given.items():
+        joined = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        if any(char in f"{name}{joined}" for char in "\r\n"):
+            raise InvalidArgument(f"{where}{name}: a line break")
+        found[str(name)] = joined
+    return found
+
+
 def text(options: Options, name: str) -> str:
     """A text that may be given."""
     value = options.get(name)
@@ -37,14 +55,12 @@ def flag(where: str, options: Options, name: str, *, default: bool = False) -> b
 
 
 def seconds(where: str, options: Options, name: str, default: float) -> float:
-    """A Go duration, of which a plain number is nanoseconds. Raises InvalidArgument."""
+    """A Go duration. Raises InvalidArgument."""
     value = options.get(name)
     if value is None or value == "":
         return default
-    if isinstance(value, int):
-        return value / 1e9
     try:
-        return parse_duration(str(value)) / 1e9
+        return span(value)
     except ValueError as error:
         raise InvalidArgument(f"{where}: {name}: {error}") from None
 
@@ -66,17 +82,8 @@ def strings(where: str, options: Options, name: str) -> tuple[str, ...]:
 
 
 def headers(where: str, options: Options, name: str = "headers") -> dict[str, str]:
-    """Header fields, each a text or a list of them. Raises InvalidArgument."""
-    value = options.get(name) or {}
-    if not isinstance(value, dict):
-        raise InvalidArgument(f"{where}: {name} should be a mapping")
-    found = {}
-    for key, given in value.items():
-        joined = ", ".join(map(str, given)) if isinstance(given, list) else str(given)
-        if any(char in f"{key}{joined}" for char in "\r\n"):
-            raise InvalidArgument(f"{where}: {name}: {key}: a line break")
-        found[str(key)] = joined
-    return found
+    """A mapping of header fields. Raises InvalidArgument."""
+    return fields(f"{where}: {name}: ", section(where, options, name))
 
 
 def section(where: str, options: Options, name: str) -> Options:

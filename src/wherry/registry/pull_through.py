@@ -17,8 +17,8 @@ from wherry.registry import names
 from wherry.registry.context import Context
 from wherry.registry.documents import Document
 from wherry.registry.errors import AccessDenied, BadManifest, BlobUnknown, NotServing
-from wherry.registry.handlers.blobs import FOREVER, OCTETS, answer_blob, parse_range
-from wherry.registry.hooks import PULL, Event
+from wherry.registry.handlers.blobs import answer_blob, blob_headers, cut
+from wherry.registry.hooks import PULL
 from wherry.registry.http.message import Request, Response
 from wherry.registry.metrics import Metrics
 from wherry.registry.pull_through_flight import Flight
@@ -69,23 +69,13 @@ class PullThrough:
                 return None
             self._metrics.proxy_hits.add(BLOBS)
             return answer_blob(self._context, request, repository, digest)
-        headers = {
-            "Accept-Ranges": "bytes", "Cache-Control": FOREVER, "Content-Type": OCTETS,
-            "Docker-Content-Digest": digest, "Etag": f'"{digest}"',
-        }  # fmt: skip
+        headers = blob_headers(digest)
         if request.method == "HEAD":
             return Response(headers=headers, length=size)
-        part = parse_range(request.headers.get("range"), size)
-        offset, length = part or (0, size)
-        if part is not None:
-            headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+        status, offset, length = cut(request, headers, size)
         flight = self._join(repository, digest, size)
         flight.begun()
-        url = self._context.urls.absolute(request, f"/v2/{repository}/blobs/{digest}")
-        self._context.tell(
-            Event(action=PULL, repository=repository, digest=digest, size=size, url=url, request=request)
-        )
-        status = 200 if part is None else 206
+        self._context.tell_of_blob(PULL, request, repository, digest, size)
         return Response(status=status, headers=headers, body=flight.read(offset, length), length=length)
 
     def tags(self, repository: str) -> list[str] | None:

@@ -5,15 +5,14 @@ A link's age is the time since its content was fetched. The bytes go with the co
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 
 from wherry.lib.errors import WherryError
-from wherry.registry import layout
-from wherry.registry.gc_mark import linked, linked_at
+from wherry.registry.errors import BlobUnknown
 from wherry.registry.gc_sweep import Collector
-from wherry.registry.storage import PathMissing
 from wherry.registry.store import Store
 
 logger = logging.getLogger(__name__)
@@ -49,17 +48,14 @@ class Expiry:
         for name in self._store.repositories():
             repository = self._store.repository(name)
             for digest in list(repository.manifests()):
-                if linked_at(self._store.driver, name, digest) < oldest:
+                if repository.manifest_since(digest) < oldest:
                     repository.delete_manifest(digest)
                     forgotten += 1
-            for digest in list(linked(self._store.driver, layout.layers(name))):
-                path = layout.link(layout.layer(name, digest))
-                try:
-                    if self._store.driver.stat(path).modified < oldest:
+            for digest in list(repository.blobs()):
+                if repository.blob_since(digest) < oldest:
+                    with contextlib.suppress(BlobUnknown):
                         repository.unlink_blob(digest)
                         forgotten += 1
-                except PathMissing:
-                    continue
         if forgotten:
             logger.info("pull-through: %d manifests and blobs have been here for too long", forgotten)
             self._collector.collect()

@@ -62,11 +62,13 @@ class S3Driver:
         """See Driver."""
         return self._bucket.open(self._key(path), offset)
 
-    def append(self, path: str) -> S3Writer:
+    def append(self, path: str, *, make: bool = True) -> S3Writer:
         """See Driver."""
         try:
             held = int(self._bucket.call("HEAD", self._key(path)).headers["content-length"])
         except PathMissing:
+            if not make:
+                raise
             held = None
         return S3Writer(self._bucket, self._key(path), held, self._key)
 

@@ -13,14 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from wherry.registry.errors import NotServing
 from wherry.registry.s3_settings import S3Settings
 from wherry.registry.s3_sign import EMPTY_SHA256, escaped_path, presigned_query, query_string, signed_headers
 from wherry.registry.s3_xml import BadXml, read_xml, text_of
-from wherry.registry.storage import PathMissing
+from wherry.registry.storage import Closes, PathMissing
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +30,7 @@ ANSWER_MAX = 16 * 1024 * 1024
 IDLE_MAX = 32
 
 _AGAIN = frozenset({429, 500, 502, 503, 504})
-_BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError, OSError)
+_BROKEN = (http.client.HTTPException, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,12 @@ class Bucket:
         """Send, and read the whole answer; any 2xx is one. Raises PathMissing, NotServing."""
         for attempt in range(ATTEMPTS):
             if attempt:
-                self._pause(attempt)
+                self.pause(attempt)
             last = attempt + 1 == ATTEMPTS
             try:
                 connection, reply = self._send(method, key, query or {}, headers or {}, body)
                 data = reply.read(ANSWER_MAX)
-                self._keep(connection, reply)
+                self.keep(connection, reply)
             except _BROKEN as error:
                 if last:
                     raise NotServing(f"s3: {method} {key}: {error or type(error).__name__}") from error
@@ -125,19 +123,25 @@ class Bucket:
         data = reply.read(ANSWER_MAX)
         if reply.status == 416:
             return connection, reply
-        self._keep(connection, reply)
+        self.keep(connection, reply)
         if reply.status in _AGAIN:
             raise ConnectionError(f"answer {reply.status}")
         _judged("GET", key, Answer(reply.status, {}, data))
         raise NotServing(f"s3: GET {key}: unexpected answer {reply.status}")
 
-    def finish(self, connection: http.client.HTTPConnection, reply: http.client.HTTPResponse) -> None:
-        """Take back the connection of ``begin``."""
-        self._keep(connection, reply)
+    def keep(self, connection: http.client.HTTPConnection, reply: http.client.HTTPResponse) -> None:
+        """Take back a connection, for the next request if its answer has been read."""
+        if reply.isclosed() and connection.sock is not None:
+            with self._lock:
+                if len(self._idle) < IDLE_MAX:
+                    self._idle.append(connection)
+                    return
+        reply.close()
+        connection.close()
 
     def pause(self, attempt: int) -> None:
         """Wait before the next attempt."""
-        self._pause(attempt)
+        self._sleep(DELAY * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, no secret
 
     def _send(
         self,
@@ -182,20 +186,8 @@ class Bucket:
             return http.client.HTTPSConnection(host, settings.port, timeout=TIMEOUT, context=self._tls)
         return http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT)
 
-    def _keep(self, connection: http.client.HTTPConnection, reply: http.client.HTTPResponse) -> None:
-        if reply.isclosed() and connection.sock is not None:
-            with self._lock:
-                if len(self._idle) < IDLE_MAX:
-                    self._idle.append(connection)
-                    return
-        reply.close()
-        connection.close()
 
-    def _pause(self, attempt: int) -> None:
-        self._sleep(DELAY * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, no secret
-
-
-class S3Reader:
+class S3Reader(Closes):
     """An object's bytes in order (``storage.Reader``); a broken connection is resumed where it broke.
 
     An object that has been replaced meanwhile is not mixed with its successor: that raises NotServing.
@@ -212,14 +204,6 @@ class S3Reader:
         self._open: tuple[http.client.HTTPConnection, http.client.HTTPResponse] | None = None
         self.size = 0
         self._begin()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill some of ``buffer``; 0 at the end. Raises NotServing."""
@@ -247,7 +231,7 @@ class S3Reader:
         if self._open is not None:
             opened, self._open = self._open, None
             with contextlib.suppress(OSError):
-                self._bucket.finish(*opened)
+                self._bucket.keep(*opened)
 
     def _begin(self) -> None:
         while self._open is None:

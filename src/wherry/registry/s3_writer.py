@@ -14,21 +14,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 from wherry.registry.errors import NotServing
 from wherry.registry.s3_client import Bucket
 from wherry.registry.s3_settings import COPY_MAX, PART_MIN
 from wherry.registry.s3_sign import escaped_path
 from wherry.registry.s3_xml import completion, read_xml, text_of
-from wherry.registry.storage import PathMissing
+from wherry.registry.storage import Closes, PathMissing
 
 UNDER_WAY = 2
 """Parts being sent at once, each held in memory."""
 
 
-class S3Writer:
+class S3Writer(Closes):
     """``storage.Writer``."""
 
     def __init__(self, bucket: Bucket, key: str, held: int | None, keyed: Callable[[str], str]) -> None:
@@ -41,14 +39,6 @@ class S3Writer:
         self._multipart: Multipart | None = None
         self._changed = held is None
         self._done = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def write(self, data: memoryview) -> None:
         """See Writer."""

@@ -36,8 +36,23 @@ class Stat:
     directory: bool = False
 
 
-class Reader(Protocol):
-    """An open file; a context manager."""
+class Closes(Protocol):
+    """A context manager whose end is ``close``."""
+
+    def close(self) -> None:
+        """Let go of it; may be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Reader(Closes, Protocol):
+    """An open file."""
 
     size: int
     """Bytes of the whole file."""
@@ -47,18 +62,9 @@ class Reader(Protocol):
     def readinto(self, buffer: memoryview) -> int:
         """Fill ``buffer`` from the present position, as far as that goes at once; 0 at the end."""
 
-    def close(self) -> None:
-        """Let go of it; may be called twice."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class Writer(Protocol):
-    """A file that grows. One thread at a time uses it; a context manager whose end is ``close``."""
+class Writer(Closes, Protocol):
+    """A file that grows. One thread at a time uses it."""
 
     size: int
     """Bytes that it holds, those of earlier writers included."""
@@ -71,12 +77,6 @@ class Writer(Protocol):
 
     def publish(self, target: str) -> None:
         """Make what was written durable and move it to ``target``, replacing what is there; ends the writer."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Driver(Protocol):
@@ -97,8 +97,11 @@ class Driver(Protocol):
     def open(self, path: str, offset: int = 0) -> Reader:
         """Read a file from ``offset`` bytes on. Raises PathMissing."""
 
-    def append(self, path: str) -> Writer:
-        """A writer at the end of the file at ``path``, which is made if there is none."""
+    def append(self, path: str, *, make: bool = True) -> Writer:
+        """A writer at the end of the file at ``path``, which is made if there is none.
+
+        Unless it is to be there already (``make=False``): raises PathMissing.
+        """
 
     def list(self, path: str) -> list[str]:
         """The names directly below a directory, unsorted. Raises PathMissing."""
@@ -117,3 +120,11 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """The registry ends."""
+
+
+def entries(driver: Driver, path: str) -> list[str]:
+    """The names directly below a directory; none where there is none."""
+    try:
+        return driver.list(path)
+    except PathMissing:
+        return []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from wherry.registry import layout, names
 from wherry.registry.errors import BlobUnknown, ManifestUnknown
 from wherry.registry.gate import Gate
-from wherry.registry.storage import Driver, PathMissing, Reader, Writer
+from wherry.registry.storage import Driver, PathMissing, Reader, Writer, entries
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +57,10 @@ class Store:
         writer.publish(layout.blob_data(digest))
 
     def _repositories(self, path: str, name: str) -> Iterator[str]:
-        try:
-            entries = self.driver.list(path)
-        except PathMissing:
-            return
-        if name and (layout.LAYERS in entries or layout.MANIFESTS in entries):
+        found = entries(self.driver, path)
+        if name and (layout.LAYERS in found or layout.MANIFESTS in found):
             yield name
-        for entry in entries:
+        for entry in found:
             inner = f"{name}/{entry}" if name else entry
             if names.is_name(inner):
                 yield from self._repositories(f"{path}/{entry}", inner)
@@ -83,13 +80,27 @@ class Repository:
         """The digest under which the blob is kept, when this repository has it."""
         return self._follow(layout.link(layout.layer(self.name, digest)))
 
-    def blob_size(self, digest: str) -> int | None:
-        """The bytes of a blob that this repository has, or None. The client is told: noted at the gate."""
+    def held(self, digest: str) -> tuple[str, int] | None:
+        """The digest under which a blob is kept that this repository has, and its size. The client is told: noted."""
         kept = self.blob(digest)
         if kept is None:
             return None
         self._store.gate.note(kept)
-        return self._store.blob_size(kept)
+        size = self._store.blob_size(kept)
+        return None if size is None else (kept, size)
+
+    def blob_size(self, digest: str) -> int | None:
+        """The bytes of a blob that this repository has, or None; see ``held``."""
+        held = self.held(digest)
+        return None if held is None else held[1]
+
+    def blobs(self) -> Iterator[str]:
+        """The digests of all blobs."""
+        return self._linked(layout.layers(self.name))
+
+    def blob_since(self, digest: str) -> float:
+        """When this repository got the blob, in seconds since the epoch; 0 if it does not have it."""
+        return self._since(layout.layer(self.name, digest))
 
     def link_blob(self, digest: str) -> None:
         """The blob belongs to this repository from now on."""
@@ -129,33 +140,38 @@ class Repository:
         self._driver.write(layout.blob_data(digest), raw)
         self._driver.write(layout.link(layout.revision(self.name, digest)), digest.encode("ascii"))
 
-    def delete_manifest(self, digest: str) -> list[str]:
-        """Forget a manifest and every tag that names it: these tags. Raises ManifestUnknown."""
+    def delete_manifest(self, digest: str) -> None:
+        """Forget a manifest and every tag that names it. Raises ManifestUnknown."""
+        self.unlink_manifest(digest)
+        for tag in self.tags_of(digest):
+            self.untag(tag)
+
+    def unlink_manifest(self, digest: str) -> None:
+        """Forget a manifest that no tag names. Raises ManifestUnknown."""
         if self._follow(layout.link(layout.revision(self.name, digest))) is None:
             raise ManifestUnknown(detail=f"unknown manifest {digest}")
         try:
             self._driver.delete(layout.revision(self.name, digest))
         except PathMissing:
             raise ManifestUnknown(detail=f"unknown manifest {digest}") from None
-        untagged = [tag for tag in self.tags() if self.resolve(tag) == digest]
-        for tag in untagged:
-            self.untag(tag)
-        return untagged
 
     def manifests(self) -> Iterator[str]:
         """The digests of all manifests."""
-        root = layout.revisions(self.name)
-        for algorithm in self._list(root):
-            for encoded in self._list(f"{root}/{algorithm}"):
-                digest = f"{algorithm}:{encoded}"
-                if names.is_digest(digest):
-                    yield digest
+        return self._linked(layout.revisions(self.name))
+
+    def manifest_since(self, digest: str) -> float:
+        """When this repository got the manifest, as ``blob_since``."""
+        return self._since(layout.revision(self.name, digest))
 
     # --- tags
 
     def tags(self) -> list[str]:
         """All tags, unsorted."""
-        return [name for name in self._list(layout.tags(self.name)) if names.is_tag(name)]
+        return [name for name in entries(self._driver, layout.tags(self.name)) if names.is_tag(name)]
+
+    def tags_of(self, digest: str) -> list[str]:
+        """The tags that name a manifest."""
+        return [tag for tag in self.tags() if self.resolve(tag) == digest]
 
     def resolve(self, tag: str) -> str | None:
         """The digest that a tag names."""
@@ -176,11 +192,21 @@ class Repository:
             return False
         return True
 
-    def _list(self, path: str) -> list[str]:
+    # --- links
+
+    def _linked(self, root: str) -> Iterator[str]:
+        """The digests of the links below a directory of them."""
+        for algorithm in entries(self._driver, root):
+            for encoded in entries(self._driver, f"{root}/{algorithm}"):
+                digest = f"{algorithm}:{encoded}"
+                if names.is_digest(digest):
+                    yield digest
+
+    def _since(self, directory: str) -> float:
         try:
-            return self._driver.list(path)
+            return self._driver.stat(layout.link(directory)).modified
         except PathMissing:
-            return []
+            return 0.0
 
     def _follow(self, path: str) -> str | None:
         """The digest in a link; None when there is no link, or one that a crash of another registry has torn."""

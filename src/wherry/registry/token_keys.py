@@ -111,7 +111,7 @@ def public_key(jwk: Jwk) -> PublicKey:
 def thumbprint(key: PublicKey) -> str:
     """The RFC 7638 thumbprint: base64url of the SHA-256 of the required members in order."""
     members = json.dumps(_members(key), separators=(",", ":"), sort_keys=True).encode()
-    return base64.urlsafe_b64encode(hashlib.sha256(members).digest()).rstrip(b"=").decode()
+    return _text(hashlib.sha256(members).digest())
 
 
 def fingerprint(key: PublicKey) -> str:

@@ -22,7 +22,7 @@ from typing import Protocol
 from wherry.lib.clock import now_ns, parse_rfc3339, rfc3339
 from wherry.registry import layout, names
 from wherry.registry.errors import BadDigest, BadUpload, UploadUnknown
-from wherry.registry.storage import PathMissing, Reader, Writer
+from wherry.registry.storage import PathMissing, Reader, Writer, entries
 from wherry.registry.store import Store
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class Uploads:
         purged = []
         oldest = time.time() - age
         for name in self._uploading():
-            for identifier in self._list(layout.uploads(name)):
+            for identifier in entries(self._driver, layout.uploads(name)):
                 if self._touched(name, identifier) > oldest or self._in_use(identifier):
                     continue
                 purged.append(f"{name}/{identifier}")
@@ -148,8 +148,11 @@ class Uploads:
         if not state.busy.acquire(blocking=False):
             raise BadUpload("another request is writing to this upload", status=409)
         try:
-            self.size(repository, identifier)  # appending would begin one
-            with self._driver.append(f"{layout.upload(repository, identifier)}/data") as writer:
+            try:
+                writer = self._driver.append(f"{layout.upload(repository, identifier)}/data", make=False)
+            except PathMissing:
+                raise UploadUnknown from None
+            with writer:
                 yield state, writer
         finally:
             state.busy.release()
@@ -210,7 +213,7 @@ class Uploads:
         pending = [""]
         while pending:
             name = pending.pop()
-            for entry in self._list(layout.repository(name) if name else layout.REPOSITORIES):
+            for entry in entries(self._driver, layout.repository(name) if name else layout.REPOSITORIES):
                 inner = f"{name}/{entry}" if name else entry
                 if entry == layout.UPLOADS and name:
                     yield name
@@ -226,12 +229,6 @@ class Uploads:
         with contextlib.suppress(PathMissing):
             moments.append(self._driver.stat(f"{path}/data").modified)
         return max(moments)
-
-    def _list(self, path: str) -> list[str]:
-        try:
-            return self._driver.list(path)
-        except PathMissing:
-            return []
 
 
 def _fill_up(fill: Fill, buffer: memoryview) -> tuple[int, OSError | None]:

@@ -21,56 +21,55 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 def get_blob(context: Context, request: Request, target: Target) -> Response:
     """Pulling blobs; Checking if content exists in the registry."""
     digest = names.check_digest(target.reference)
-    if context.store.repository(target.name).blob_size(digest) is None:
-        if context.upstream is not None:
-            response = context.upstream.blob(request, target.name, digest)
-            if response is not None:
-                return response
+    response = answer_blob(context, request, target.name, digest)
+    if response is None and context.upstream is not None:
+        response = context.upstream.blob(request, target.name, digest)
+    if response is None:
         raise BlobUnknown(detail=digest)
-    return answer_blob(context, request, target.name, digest)
+    return response
 
 
-def answer_blob(context: Context, request: Request, name: str, digest: str) -> Response:
-    """The answer to GET or HEAD of a blob that the repository has. Raises BlobUnknown, BadRange."""
-    kept = context.store.repository(name).blob(digest)
-    size = None if kept is None else context.store.blob_size(kept)
-    if kept is None or size is None:
-        raise BlobUnknown(detail=digest)
-    etag = f'"{digest}"'
-    headers = {
-        "Accept-Ranges": "bytes",
-        "Cache-Control": FOREVER,
-        "Content-Type": OCTETS,
-        "Docker-Content-Digest": digest,
-        "Etag": etag,
-    }
-    if _matches(request.headers.get("if-none-match"), etag):
+def answer_blob(context: Context, request: Request, name: str, digest: str) -> Response | None:
+    """The answer to GET or HEAD of a blob; None when the repository does not have it. Raises BlobUnknown, BadRange."""
+    held = context.store.repository(name).held(digest)
+    if held is None:
+        return None
+    kept, size = held
+    headers = blob_headers(digest)
+    if _matches(request.headers.get("if-none-match"), headers["Etag"]):
         return Response(status=304, headers=headers)
     if request.method == "HEAD":
         return Response(headers=headers, length=size)
-    context.tell(
-        Event(
-            action=PULL,
-            repository=name,
-            digest=digest,
-            size=size,
-            url=context.urls.absolute(request, f"/v2/{name}/blobs/{digest}"),
-            request=request,
-        )
-    )
+    context.tell_of_blob(PULL, request, name, digest, size)
     if context.settings.redirect:
         elsewhere = context.store.driver.redirect(layout.blob_data(kept), request.method)
         if elsewhere is not None:
             return Response(status=307, headers={**headers, "Location": elsewhere})
-    part = None
-    if request.headers.get("if-range", etag) == etag:
-        part = parse_range(request.headers.get("range"), size)
-    offset, length = part or (0, size)
-    body = Stretch(context.store.open_blob(kept, offset), offset, length)
+    status, offset, length = cut(request, headers, size)
+    return Response(status=status, headers=headers, body=Stretch(context.store.open_blob(kept, offset), offset, length))
+
+
+def blob_headers(digest: str) -> dict[str, str]:
+    """What is said of a blob, wherever its bytes come from."""
+    return {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": FOREVER,
+        "Content-Type": OCTETS,
+        "Docker-Content-Digest": digest,
+        "Etag": f'"{digest}"',
+    }
+
+
+def cut(request: Request, headers: dict[str, str], size: int) -> tuple[int, int, int]:
+    """Status, offset and length of the answer to a GET; a part's Content-Range is added. Raises BadRange."""
+    if request.headers.get("if-range", headers["Etag"]) != headers["Etag"]:
+        return 200, 0, size
+    part = parse_range(request.headers.get("range"), size)
     if part is None:
-        return Response(headers=headers, body=body)
+        return 200, 0, size
+    offset, length = part
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-    return Response(status=206, headers=headers, body=body)
+    return 206, offset, length
 
 
 def delete_blob(context: Context, request: Request, target: Target) -> Response:

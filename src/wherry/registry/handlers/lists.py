@@ -12,10 +12,9 @@ from wherry.registry import names
 from wherry.registry.context import Context
 from wherry.registry.documents import OCI_INDEX
 from wherry.registry.errors import BadPage, NameUnknown
-from wherry.registry.http.message import Request, Response
+from wherry.registry.http.message import JSON, Request, Response
 from wherry.registry.routes import Target
 
-JSON = "application/json; charset=utf-8"
 _INDEX_BYTES = 4 * 1024 * 1024
 """A client takes no larger manifest; more referrers than that are given in pages."""
 

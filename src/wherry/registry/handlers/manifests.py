@@ -52,18 +52,7 @@ def get_manifest(context: Context, request: Request, target: Target) -> Response
     if etag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
         return Response(status=304, headers=headers)
     if request.method != "HEAD":
-        context.tell(
-            Event(
-                action=PULL,
-                repository=target.name,
-                digest=digest,
-                media_type=document.media_type,
-                size=len(document.raw),
-                tag="" if by_digest else reference,
-                url=context.urls.absolute(request, f"/v2/{target.name}/manifests/{digest}"),
-                request=request,
-            )
-        )
+        _tell(context, PULL, request, target, document, digest=digest)
     return Response(headers=headers, body=document.raw)
 
 
@@ -86,19 +75,8 @@ def put_manifest(context: Context, request: Request, target: Target) -> Response
     headers = {"Location": context.urls.manifest(request, target.name, digest), "Docker-Content-Digest": digest}
     if document.subject:
         headers["OCI-Subject"] = document.subject
-    context.tell(
-        Event(
-            action=PUSH,
-            repository=target.name,
-            digest=digest,
-            media_type=document.media_type,
-            size=len(raw),
-            tag="" if by_digest else reference,
-            references=tuple(msgspec.to_builtins(one) for one in document.descriptors()),
-            url=context.urls.absolute(request, f"/v2/{target.name}/manifests/{digest}"),
-            request=request,
-        )
-    )
+    references = tuple(msgspec.to_builtins(one) for one in document.descriptors())
+    _tell(context, PUSH, request, target, document, digest=digest, references=references)
     return Response(status=201, headers=headers)
 
 
@@ -117,6 +95,31 @@ def delete_manifest(context: Context, request: Request, target: Target) -> Respo
             raise ManifestUnknown(detail={"Tag": tag})
         context.tell(Event(action=DELETE, repository=target.name, digest="", tag=tag, request=request))
     return Response(status=202)
+
+
+def _tell(
+    context: Context,
+    action: str,
+    request: Request,
+    target: Target,
+    document: Document,
+    *,
+    digest: str,
+    references: tuple[dict[str, object], ...] = (),
+) -> None:
+    context.tell(
+        Event(
+            action=action,
+            repository=target.name,
+            digest=digest,
+            media_type=document.media_type,
+            size=len(document.raw),
+            tag="" if ":" in target.reference else target.reference,
+            references=references,
+            url=context.urls.absolute(request, f"/v2/{target.name}/manifests/{digest}"),
+            request=request,
+        )
+    )
 
 
 def _read(repository: Repository, digest: str) -> Document:

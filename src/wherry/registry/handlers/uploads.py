@@ -7,7 +7,7 @@ import re
 from wherry.registry import names
 from wherry.registry.context import Context
 from wherry.registry.errors import BadDigest, BadRange, BadSize, BadUpload
-from wherry.registry.hooks import MOUNT, PUSH, Event
+from wherry.registry.hooks import MOUNT, PUSH
 from wherry.registry.http.message import Request, Response
 from wherry.registry.routes import Target
 from wherry.registry.uploads import CANONICAL
@@ -129,17 +129,7 @@ def _whole(context: Context, request: Request, target: Target) -> Response:
 
 
 def _created(context: Context, request: Request, name: str, digest: str, size: int, *, source: str = "") -> Response:
-    context.tell(
-        Event(
-            action=MOUNT if source else PUSH,
-            repository=name,
-            digest=digest,
-            size=size,
-            from_repository=source,
-            url=context.urls.absolute(request, f"/v2/{name}/blobs/{digest}"),
-            request=request,
-        )
-    )
+    context.tell_of_blob(MOUNT if source else PUSH, request, name, digest, size, source=source)
     headers = {"Location": context.urls.blob(request, name, digest), "Docker-Content-Digest": digest}
     return Response(status=201, headers=headers)
 

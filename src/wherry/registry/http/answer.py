@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate
 
-from wherry.api.server.answer import STATUS_LINES
+from wherry.api.server.answer import BODILESS, STATUS_LINES
 from wherry.registry.http.message import Response, Stretch
 from wherry.registry.http.wire import Wire
-
-NO_LENGTH = frozenset({204, 304})
 
 
 def render(status: int, headers: Mapping[str, str], framing: str) -> bytes:
@@ -37,12 +35,12 @@ def send(wire: Wire, response: Response, common: Mapping[str, str], *, bare: boo
         framing = "Connection: keep-alive\r\n"
     if chunked:
         framing += "Transfer-Encoding: chunked\r\n"
-    elif length is not None and response.status not in NO_LENGTH:
+    elif length is not None and response.status not in BODILESS:
         framing += f"Content-Length: {length}\r\n"
     head = render(response.status, {**common, **response.headers}, framing)
     wire.heads += len(head)
     try:
-        if bare or response.status in NO_LENGTH:
+        if bare or response.status in BODILESS:
             wire.send(head)
         elif isinstance(body, bytes):
             wire.send(head + body)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
+from wherry.api.server.answer import CONTINUE
 from wherry.api.server.head import BadRequest, Head, parse_head
 from wherry.api.server.query import QueryString
 from wherry.lib.errors import InvalidArgument
-from wherry.registry.errors import Unsupported, encode
+from wherry.registry.errors import Unsupported
 from wherry.registry.http import answer
 from wherry.registry.http.body import NoBody, WireBody
-from wherry.registry.http.message import Request, Response
+from wherry.registry.http.message import Request, Response, failure
 from wherry.registry.http.wire import Wire
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ CLIENT_GONE = 499
 """What the log says of a request whose client went before it was answered, as nginx does."""
 _HEAD_END = b"\r\n\r\n"
 _TLS_HANDSHAKE = b"\x16\x03"
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +103,7 @@ class Connection:
     def refuse(self, status: int, message: str) -> None:
         """Answer what is no request, or cannot be served, and end in order."""
         self._last = True
-        response = Response(
-            status=status,
-            headers={"Content-Type": "application/json; charset=utf-8"},
-            body=encode(Unsupported(message)),
-        )
+        response = failure(Unsupported(message, status=status))
         with contextlib.suppress(OSError):
             answer.send(self._wire, response, self._service.headers, bare=False, old=False, keep=False)
 
@@ -213,4 +209,4 @@ class Connection:
         return request, body
 
     def _continue(self) -> None:
-        self._wire.send(_CONTINUE)
+        self._wire.send(CONTINUE)

@@ -8,7 +8,10 @@ from typing import Protocol
 
 from wherry.api.server.head import Headers
 from wherry.api.server.query import QueryString
+from wherry.registry.errors import RegistryError, encode
 from wherry.registry.storage import Reader
+
+JSON = "application/json; charset=utf-8"
 
 
 class Body(Protocol):
@@ -76,3 +79,8 @@ class Response:
     """An iterator is sent chunked, or as is when ``length`` says how many bytes it gives; it is closed at the end."""
     length: int | None = None
     """Bytes of the body where it is an iterator, or of a body that is not there because of HEAD."""
+
+
+def failure(error: RegistryError) -> Response:
+    """The answer that tells ``error``."""
+    return Response(status=error.status, headers={"Content-Type": JSON, **error.headers}, body=encode(error))

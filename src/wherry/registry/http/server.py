@@ -16,7 +16,8 @@ from wherry.registry.http.wire import Wire
 _log = logging.getLogger(__name__)
 BACKLOG = 512
 HANDSHAKE_SECONDS = 30.0
-_POLL = 0.05
+_PAUSE = 0.05
+"""Seconds after an accept that failed."""
 _NO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 """Go's words to who speaks HTTP to a TLS port."""
 
@@ -26,7 +27,8 @@ class Server:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
+        """Guards what follows; told of every connection that ends."""
         self._listeners: list[socket.socket] = []
         self._members: dict[Connection, None] = {}
         self._closing = False
@@ -39,7 +41,7 @@ class Server:
 
     def close(self, drain: float) -> None:
         """Accept no more, let the requests under way end for ``drain`` seconds, cut what is left."""
-        with self._lock:
+        with self._turn:
             self._closing = True
             members = list(self._members)
         for listener in self._listeners:
@@ -48,19 +50,15 @@ class Server:
             listener.close()
         for member in members:
             member.leave()
-        self._wait(drain)
-        for member in self._present():
+        for member in self._left(drain):
             member.cut()
-        self._wait(1.0)
+        self._left(1.0)
 
-    def _present(self) -> list[Connection]:
-        with self._lock:
+    def _left(self, seconds: float) -> list[Connection]:
+        """The connections that have not ended within ``seconds``."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._members, min(seconds, threading.TIMEOUT_MAX))
             return list(self._members)
-
-    def _wait(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while self._present() and time.monotonic() < end:
-            time.sleep(_POLL)
 
     def _accept(self, listener: socket.socket, tls: Callable[[], ssl.SSLContext] | None) -> None:
         while not self._closing:
@@ -71,7 +69,7 @@ class Server:
                     return
                 # Out of descriptors, or the client has gone already: what is open must be able to go on.
                 _log.warning("accept: %s", error)
-                time.sleep(_POLL)
+                time.sleep(_PAUSE)
                 continue
             try:
                 threading.Thread(target=self._run, args=(sock, address, tls), daemon=True).start()
@@ -97,11 +95,12 @@ class Server:
         try:
             connection.run()
         finally:
-            with self._lock:
+            with self._turn:
                 self._members.pop(connection, None)
+                self._turn.notify_all()
 
     def _admit(self, newcomer: Connection) -> bool:
-        with self._lock:
+        with self._turn:
             if self._closing:
                 return False
             oldest = None
