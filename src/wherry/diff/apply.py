@@ -31,7 +31,7 @@ from wherry.diff.tar import (
 )
 from wherry.diff.whiteouts import META_PREFIX, OPAQUE, PREFIX
 from wherry.linux.namespaces import IN_USER_NAMESPACE
-from wherry.linux.overlay_form import RESERVED_XATTRS, is_whiteout, make_opaque, make_whiteout
+from wherry.linux.overlay_form import is_reserved, is_whiteout, make_opaque, make_whiteout
 from wherry.linux.trees import remove_at, usage
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -112,10 +112,10 @@ class _Layer:
         path = clean_name(entry.name)
         parent, _, name = path.rpartition(b"/")
         self.entries += 1
-        if self.entries > ENTRIES_MAX or self.size > SIZE_MAX:
-            raise BadArchive(
-                "layer is too large: " + ("too many files" if self.entries > ENTRIES_MAX else "too many bytes")
-            )
+        if self.entries > ENTRIES_MAX:
+            raise BadArchive("layer is too large: too many files")
+        if self.size > SIZE_MAX:
+            raise BadArchive("layer is too large: too many bytes")
         if self._stale:
             self._directories.forget()
             self._stale = False
@@ -315,7 +315,7 @@ def _write(fd: int, data: memoryview) -> None:
 
 def _set_xattrs(target: int | bytes, xattrs: dict[bytes, bytes]) -> None:
     for key, value in xattrs.items():
-        if key.startswith(RESERVED_XATTRS):
+        if is_reserved(os.fsdecode(key)):
             continue
         try:
             if isinstance(target, int):

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
-from wherry.diff.treetar import OPEN_DIRECTORY, listed
-from wherry.linux.overlay_form import is_opaque, is_whiteout
+from wherry.diff.treetar import listed
+from wherry.linux.overlay_form import CAPABILITY_XATTR, is_opaque, is_whiteout
+from wherry.linux.trees import DIRECTORY, look
 
 CHANGED, ADDED, DELETED = 0, 1, 2
 DEPTH_MAX = 400
@@ -34,7 +35,7 @@ class Below(Protocol):
 
 def changes_of(directory: str, below: Below) -> list[Change]:
     """What ``directory``, in overlayfs' form, changed of the tree ``below``, by path. Blocking. Raises OSError."""
-    fd = os.open(directory, OPEN_DIRECTORY)
+    fd = os.open(directory, DIRECTORY)
     try:
         return list(_directory(fd, below, b"", 0, hides=False))
     finally:
@@ -49,7 +50,7 @@ def _directory(fd: int, below: Below | None, path: bytes, depth: int, *, hides: 
     for name in sorted({*names, *gone}):
         text = os.fsdecode(name)
         before = old.get(text)
-        found = _look(fd, name)
+        found = look(fd, name)
         if found is None or is_whiteout(found):
             if before is not None:
                 yield path + b"/" + name, DELETED
@@ -68,7 +69,7 @@ def _subdirectory(
     if depth > DEPTH_MAX:
         return
     try:
-        fd = os.open(name, OPEN_DIRECTORY, dir_fd=above)
+        fd = os.open(name, DIRECTORY, dir_fd=above)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
@@ -87,13 +88,6 @@ def _subdirectory(
         yield from inside
     finally:
         os.close(fd)
-
-
-def _look(fd: int, name: bytes) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def _differs(fd: int, name: bytes, new: os.stat_result, before: tuple[int, os.stat_result]) -> bool:
@@ -115,6 +109,6 @@ def _same_time(one: int, other: int) -> bool:
 
 def _capability(fd: int, name: bytes) -> bytes:
     try:
-        return os.getxattr(f"/proc/self/fd/{fd}/{os.fsdecode(name)}", "security.capability", follow_symlinks=False)
+        return os.getxattr(f"/proc/self/fd/{fd}/{os.fsdecode(name)}", CAPABILITY_XATTR, follow_symlinks=False)
     except OSError:
         return b""

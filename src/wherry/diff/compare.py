@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from wherry.diff.errors import Stopped
 from wherry.diff.tar import REGULAR, Entry
 from wherry.diff.tarwriter import END, header
-from wherry.diff.treetar import OPEN_DIRECTORY, TreeTar, listed, seconds
+from wherry.diff.treetar import TreeTar, listed, seconds
 from wherry.diff.whiteouts import OPAQUE, PREFIX
 from wherry.lib.errors import Internal
 from wherry.linux.overlay_form import is_opaque, is_whiteout
+from wherry.linux.trees import DIRECTORY, look
 
 DEPTH_MAX = 400
 """Directories inside each other: every level costs a descriptor."""
@@ -26,7 +27,7 @@ _ELSEWHERE = frozenset({"trusted.overlay.redirect", "user.overlay.redirect"})
 def layer_of(directory: str, stopped: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
     """The layer tar of ``directory``, piece by piece. Raises OSError, Internal, Stopped."""
     tar = TreeTar()
-    root = os.open(directory, OPEN_DIRECTORY)
+    root = os.open(directory, DIRECTORY)
     stack: list[tuple[int, bytes, Iterator[bytes]]] = [(root, b"", iter(listed(root)))]
     try:
         while stack:
@@ -38,7 +39,7 @@ def layer_of(directory: str, stopped: Callable[[], bool] = lambda: False) -> Ite
                 continue
             if stopped():
                 raise Stopped
-            found = _look(fd, name)
+            found = look(fd, name)
             if found is None:
                 continue
             if is_whiteout(found):
@@ -57,21 +58,13 @@ def layer_of(directory: str, stopped: Callable[[], bool] = lambda: False) -> Ite
             os.close(fd)
 
 
-def _look(fd: int, name: bytes) -> os.stat_result | None:
-    """What the name is; None when it is gone."""
-    try:
-        return os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
 def _enter(fd: int, name: bytes, path: bytes, depth: int) -> int | None:
     """The directory, open; None when it is gone or something else by now."""
     where = f"/{os.fsdecode(path + name)}"
     if depth > DEPTH_MAX:
         raise Internal(f"{where}: more than {DEPTH_MAX} directories inside each other")
     try:
-        below = os.open(name, OPEN_DIRECTORY, dir_fd=fd)
+        below = os.open(name, DIRECTORY, dir_fd=fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if _ELSEWHERE.isdisjoint(os.listxattr(below)):

@@ -31,10 +31,7 @@ class Source:
 
     def exactly(self, count: int) -> bytes:
         """The next ``count`` bytes. Raises Truncated when there are fewer."""
-        piece = self.held(count)
-        if piece is not None:
-            return piece
-        piece = b"".join(bytes(part) for part in self._parts(count))
+        piece = self.at_most(count)
         if len(piece) < count:
             raise Truncated
         return piece

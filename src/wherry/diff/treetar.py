@@ -6,17 +6,15 @@ What is gone when its turn comes is left out, as are sockets.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator
 
 from wherry.diff.tar import BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, Entry
 from wherry.diff.tarwriter import header, padding
-from wherry.linux.overlay_form import RESERVED_XATTRS
+from wherry.linux.overlay_form import CAPABILITY_XATTR, kept_xattrs
 
 CHUNK = 1024 * 1024
-OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC
 _KINDS = {
@@ -26,7 +24,6 @@ _KINDS = {
     stat.S_IFBLK: BLOCK_DEVICE,
     stat.S_IFIFO: FIFO,
 }
-_CAPABILITY = b"security.capability"
 _CAPABILITY_2 = b"\x02"
 """Last byte of the magic, little-endian: revision 2."""
 _CAPABILITY_3_SIZE, _CAPABILITY_2_SIZE = 24, 20
@@ -122,16 +119,10 @@ def _entry(
 
 
 def _xattrs(fd: int) -> dict[bytes, bytes]:
-    """What Docker keeps: file capabilities, and what users set."""
-    kept: dict[bytes, bytes] = {}
-    for name in os.listxattr(fd):
-        key = os.fsencode(name)
-        if not key.startswith((_CAPABILITY, b"user.")) or key.startswith(RESERVED_XATTRS):
-            continue
-        with contextlib.suppress(OSError):  # it was taken away meanwhile
-            value = os.getxattr(fd, name)
-            kept[key] = _without_namespace(value) if key == _CAPABILITY else value
-    return kept
+    return {
+        os.fsencode(name): _without_namespace(value) if name == CAPABILITY_XATTR else value
+        for name, value in kept_xattrs(fd).items()
+    }
 
 
 def _without_namespace(value: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""How overlayfs keeps a layer: what it reads as "gone" and "hides what lies below". Imports os, stat.
+"""How overlayfs keeps a layer: what it reads as "gone" and "hides what lies below". Imports ctypes.
 
 name of a layer below is gone         a character device 0/0 of that name
 a directory hides the one below       its attribute trusted.overlay.opaque = "y" (user.overlay.opaque in a user
@@ -7,6 +7,7 @@ a directory hides the one below       its attribute trusted.overlay.opaque = "y"
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -14,8 +15,8 @@ from wherry.linux.namespaces import IN_USER_NAMESPACE
 
 OPAQUE_XATTR = "user.overlay.opaque" if IN_USER_NAMESPACE else "trusted.overlay.opaque"
 FUSE_OPAQUE_XATTR = "user.fuseoverlayfs.opaque"
-RESERVED_XATTRS = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
-"""Notes of the file system itself; a layer that brings them could redirect a directory anywhere."""
+CAPABILITY_XATTR = "security.capability"
+_RESERVED_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 
 
 def make_whiteout(directory: int, name: bytes | str) -> None:
@@ -36,6 +37,21 @@ def make_opaque(directory: int) -> None:
 def is_opaque(directory: int) -> bool:
     """Whether ``directory`` hides what lies below it."""
     return any(_is_set(directory, name) for name in (OPAQUE_XATTR, FUSE_OPAQUE_XATTR))
+
+
+def is_reserved(xattr: str) -> bool:
+    """Whether an attribute is a note of the file system's own; in a layer it could redirect a directory anywhere."""
+    return xattr.startswith(_RESERVED_XATTRS)
+
+
+def kept_xattrs(fd: int) -> dict[str, bytes]:
+    """The attributes that a layer keeps, as Docker does: file capabilities, and what users set. Raises OSError."""
+    kept: dict[str, bytes] = {}
+    for name in os.listxattr(fd):
+        if name.startswith((CAPABILITY_XATTR, "user.")) and not is_reserved(name):
+            with contextlib.suppress(OSError):  # it was taken away meanwhile
+                kept[name] = os.getxattr(fd, name)
+    return kept
 
 
 def _is_set(directory: int, name: str) -> bool:

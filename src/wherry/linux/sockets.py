@@ -58,49 +58,36 @@ def _above(fd: int, lowest: int) -> int:
 
 def listen(path: str, kind: int = STREAM, *, blocking: bool = False) -> Socket:
     """A listening AF_UNIX socket at ``path``, however long that is. Raises OSError."""
-    listener = _new(kind, blocking=blocking)
-    try:
-        _named(path, listener.bind)
+
+    def use(listener: Socket, name: str) -> None:
+        listener.bind(name)
         listener.listen(8)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+
+    return _at(path, kind, use, blocking=blocking)
 
 
 def bind(path: str, kind: int) -> Socket:
     """An AF_UNIX socket of a kind without connections, at ``path``. Raises OSError."""
-    bound = _new(kind, blocking=True)
-    try:
-        _named(path, bound.bind)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
+    return _at(path, kind, Socket.bind, blocking=True)
 
 
 def connect(path: str, kind: int = STREAM, *, blocking: bool = True) -> Socket:
     """A connection to the AF_UNIX socket at ``path``, however long that is. Raises OSError."""
-    connection = _new(kind, blocking=blocking)
-    try:
-        _named(path, connection.connect)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return _at(path, kind, Socket.connect, blocking=blocking)
 
 
-def _new(kind: int, *, blocking: bool) -> Socket:
-    flags = _socket.SOCK_CLOEXEC | (0 if blocking else _socket.SOCK_NONBLOCK)
-    return _socket.socket(_socket.AF_UNIX, kind | flags)
-
-
-def _named(path: str, use: Callable[[str], None]) -> None:
-    """``use`` the name: by a descriptor of its directory, because a socket's address has room for 107 bytes."""
+def _at(path: str, kind: int, use: Callable[[Socket, str], None], *, blocking: bool) -> Socket:
+    """A socket that ``use`` has given its name: by a descriptor of the directory, for an address has 107 bytes."""
     directory, name = os.path.split(path)
     fd = os.open(directory or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        use(f"/proc/self/fd/{fd}/{name}")
+        made = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC | (0 if blocking else _socket.SOCK_NONBLOCK))
+        try:
+            use(made, f"/proc/self/fd/{fd}/{name}")
+        except BaseException:
+            made.close()
+            raise
+        return made
     finally:
         os.close(fd)
 

@@ -16,6 +16,14 @@ DEPTH_MAX = 128
 """Descriptors held at once. Deeper directories are moved up before they are removed, and not counted by ``usage``."""
 
 
+def look(directory: int, name: str | bytes) -> os.stat_result | None:
+    """What ``name`` in ``directory`` is, itself and not where it leads; None when it is gone. Raises OSError."""
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
 class RemovalStopped(Exception):
     """The caller of ``remove_tree`` gave up; some of the tree is left."""
 
@@ -108,9 +116,7 @@ def _remove_files(fd: int, entries: Iterator[str], stopped: Callable[[], bool]) 
 def _fresh(top: int, number: int) -> str:
     while True:
         name = f".deep-{number}-{os.urandom(4).hex()}"
-        try:
-            os.stat(name, dir_fd=top, follow_symlinks=False)
-        except FileNotFoundError:
+        if look(top, name) is None:
             return name
 
 

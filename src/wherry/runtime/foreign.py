@@ -79,7 +79,8 @@ class ForeignStarter(Starter):
 
     def _exec(self) -> None:
         target = self._request["exec"]
-        container = self._live_record(target)
+        container, process = self._find_container(target)
+        self._close.append(process)
         options = ["--detach", "--process", f"{self._bundle}/process.json"]
         self._launch("exec", [os.path.basename(target["bundle"])], doing=_EXEC, options=options)
         self.child.joined = container["joined"]
@@ -126,7 +127,8 @@ class ForeignStarter(Starter):
         process = read_json(f"{self._bundle}/config.json")["process"]
         with Step("the container's root"):
             root = os.open(f"/proc/{self._request['exec']['pid']}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._live_record(self._request["exec"])  # still the same: its root was the right one
+        _, container = self._find_container(self._request["exec"])  # still the same: its root was the right one
+        os.close(container)
         complete_process(process, self._request, root)
         os.close(root)
         write_json(f"{self._bundle}/process.json", process)

@@ -130,10 +130,10 @@ class Container:
     def _mount_root(self) -> int:
         """An overlay in the bundle, or a directory on itself; a descriptor of it."""
         layers = self._plan.request["root"]
-        if layers["upper"]:
-            return init_layers.mount_overlay(layers, f"{self._plan.bundle}/rootfs", user_namespace=self._user)
-        dependent = "slave" in self._linux.get("rootfsPropagation", "")
         user = self._user if layers.get("idmap") else -1
+        if layers["upper"]:
+            return init_layers.mount_overlay(layers, f"{self._plan.bundle}/rootfs", user_namespace=user)
+        dependent = "slave" in self._linux.get("rootfsPropagation", "")
         return init_layers.mount_directory(layers["lower"][0], private=not dependent, user_namespace=user)
 
     def _mapped_by(self, mappings: Mappings | None) -> int:

@@ -26,12 +26,11 @@ def detach_from_host() -> None:
 def mount_overlay(layers: dict[str, Any], target: str, *, user_namespace: int = -1) -> int:
     """Mount ``layers`` (``lower``, ``upper``, ``work``) on the directory ``target``; a descriptor of the mount.
 
-    With ``idmap`` among the layers their files show the ids that ``user_namespace`` (a descriptor) maps them to. Raises
-    StartError.
+    Their files show the ids that ``user_namespace`` (a descriptor) maps them to. Raises StartError.
     """
     with Step("error preparing rootfs: mount"):
         os.makedirs(target, mode=0o700, exist_ok=True)
-        if layers.get("idmap") and user_namespace >= 0:
+        if user_namespace >= 0:
             _mount_mapped(layers, target, user_namespace)
         else:
             _mount_overlay(layers, target)
@@ -44,7 +43,7 @@ def mount_root(layers: dict[str, Any], target: str, *, user_namespace: int = -1)
         return mount_overlay(layers, target, user_namespace=user_namespace)
     with Step("error preparing rootfs: mount"):
         os.makedirs(target, mode=0o700, exist_ok=True)
-        _bind(layers["lower"][0], target, user_namespace if layers.get("idmap") else -1)
+        _bind(layers["lower"][0], target, user_namespace)
         return os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -129,12 +128,7 @@ def _mount_mapped(layers: dict[str, Any], target: str, user_namespace: int) -> N
     os.chdir(target)
     for number, source in enumerate(sources):
         os.mkdir(str(number), 0o700)
-        place = os.open(str(number), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        tree = mounts.open_tree(source)
-        mounts.idmap(tree, user_namespace)
-        mounts.move_mount(tree, place)
-        os.close(tree)
-        os.close(place)
+        _bind(source, str(number), user_namespace)
     writable = str(len(layers["lower"]))
     options = overlay_options(
         [str(number) for number in range(len(layers["lower"]))],

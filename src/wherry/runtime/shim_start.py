@@ -136,10 +136,7 @@ class Starter:
             os.rmdir(f"{self._bundle}/rootfs")
 
     def _join_container(self, target: dict[str, Any]) -> None:
-        record = self._live_record(target)
-        container = pidfd.open_verified(target["pid"], record["start"])
-        if container is None:
-            raise StartError("the container is not running")
+        record, container = self._find_container(target)
         self._close.append(container)
         self._plan.container = container
         self._plan.cgroup_path = record["joined"]
@@ -147,15 +144,20 @@ class Starter:
         self._plan.oom_score_adj = record["oom_score_adj"]
 
     @staticmethod
-    def _live_record(target: dict[str, Any]) -> dict[str, Any]:
-        """What the shim of the container to execute in has recorded. Raises StartError if that has ended."""
+    def _find_container(target: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """What the shim of the container to execute in has recorded, and a pidfd of that, the caller's to close.
+
+        Raises StartError if it has ended.
+        """
         try:
             record = read_json(f"{target['bundle']}/shim.json")
         except FileNotFoundError:
             raise StartError("the container is not running") from None
-        if record["pid"] != target["pid"] or pidfd.start_time(target["pid"]) != record["start"]:
+        same = record["pid"] == target["pid"]
+        container = pidfd.open_verified(target["pid"], record["start"]) if same else None
+        if container is None:
             raise StartError("the container is not running")
-        return record
+        return record, container
 
     def _pipes(self) -> tuple[int, ...]:
         """The child's ends of its stdio; none with a terminal."""

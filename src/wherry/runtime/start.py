@@ -65,7 +65,7 @@ class Start:
     def fork(self, stdio: tuple[int, ...]) -> None:
         """Fork the child, with ``stdio`` as its 0, 1 and 2, empty for a terminal. Raises StartError."""
         plan = self._plan
-        self._choose_pid_namespace()
+        elsewhere = self._choose_pid_namespace()
         ours, theirs = sockets.pair(sockets.SEQPACKET)
         # As early as can be: what we write to before it is copied once more for the child.
         try:
@@ -75,7 +75,8 @@ class Start:
         if pid == 0:
             ours.close()  # with our end in its own hands it would never see that we are gone
             init.main(theirs.fileno(), plan, stdio)
-        _come_back()
+        if elsewhere:
+            _come_back()
         theirs.close()
         self._channel = ours
         if plan.forks_inside:
@@ -172,19 +173,19 @@ class Start:
             with contextlib.suppress(CgroupError):
                 self._cgroups.remove(self.cgroup)
 
-    def _choose_pid_namespace(self) -> None:
-        """Only our children enter it; we stay where we are."""
+    def _choose_pid_namespace(self) -> bool:
+        """Whether our next child is born into another one; we stay where we are."""
         plan = self._plan
         if plan.container >= 0:
-            return  # the child joins it with all the others, and forks
+            return False  # the child joins it with all the others, and forks
         path = plan.request["pid_namespace"]
         if path is None:
-            return
+            return False
         if path == "":
-            # The user namespace's root must own it: then the child makes it by itself.
-            if not plan.in_user_namespace:
-                namespaces.unshare(namespaces.CLONE_NEWPID)
-            return
+            if plan.in_user_namespace:
+                return False  # its root must own it: the child makes it by itself
+            namespaces.unshare(namespaces.CLONE_NEWPID)
+            return True
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -195,6 +196,7 @@ class Start:
             raise from_errno(f"joining pid namespace: {path}", error.errno) from error
         finally:
             os.close(fd)
+        return True
 
     def _wait_for_pid(self) -> None:
         """Of a container in a user namespace: the child has forked the one that matters, and ends."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import stat
 
-from wherry.linux.overlay_form import make_whiteout
-from wherry.linux.trees import DIRECTORY
-from wherry.snapshots.copied import copy_metadata
+from wherry.linux.copying import copy_metadata
+from wherry.linux.overlay_form import kept_xattrs, make_whiteout
+from wherry.linux.trees import DIRECTORY, look
 from wherry.snapshots.merged import Merged
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -61,9 +61,8 @@ class _Comparison:
         """Compare one directory with what lies below it; None: it is new."""
         before = below.entries() if below is not None else {}
         for name in sorted(os.listdir(own)):
-            try:
-                found = os.stat(name, dir_fd=own, follow_symlinks=False)
-            except FileNotFoundError:
+            found = look(own, name)
+            if found is None:
                 continue
             was = before.pop(name, None)
             if stat.S_ISDIR(found.st_mode):
@@ -82,7 +81,7 @@ class _Comparison:
                 self.directory(fd, None, inner)
                 return
             with below.below(name) as merged:
-                if not _same_owner(os.fstat(fd), os.fstat(merged.top)) or _attributes(fd) != _attributes(merged.top):
+                if not _same_owner(os.fstat(fd), os.fstat(merged.top)) or kept_xattrs(fd) != kept_xattrs(merged.top):
                     inner.fd()
                 self.directory(fd, merged, inner)
         finally:
@@ -110,7 +109,7 @@ def _same_content(own: int, above: int, name: str) -> bool:
     try:
         other = os.open(name, _READ, dir_fd=above)
         try:
-            return _attributes(one) == _attributes(other) and _same_bytes(one, other)
+            return kept_xattrs(one) == kept_xattrs(other) and _same_bytes(one, other)
         finally:
             os.close(other)
     finally:
@@ -124,9 +123,3 @@ def _same_bytes(one: int, other: int) -> bool:
             return False
         at += len(data)
     return True
-
-
-def _attributes(fd: int) -> dict[str, bytes]:
-    """Those that a layer keeps."""
-    kept = (name for name in os.listxattr(fd) if name.startswith(("security.capability", "user.")))
-    return {name: os.getxattr(fd, name) for name in kept if not name.startswith(("user.overlay.", "user.fuseoverlay"))}

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from wherry.linux.overlay_form import is_opaque, is_whiteout
-from wherry.linux.trees import DIRECTORY
+from wherry.linux.trees import DIRECTORY, look
 
 Found = tuple[int, os.stat_result]
 """The directory that holds an entry, and what the entry is."""
@@ -47,9 +47,8 @@ class Merged:
 
     def _open(self, name: str) -> Iterator[int]:
         for fd in self._fds:
-            try:
-                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            except FileNotFoundError:
+            found = look(fd, name)
+            if found is None:
                 continue
             if not stat.S_ISDIR(found.st_mode):
                 return

@@ -14,7 +14,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -101,19 +101,20 @@ class Snapshots:
         ``also`` is done in the same transaction. Raises NotFound for an unknown parent, Conflict for a known key,
         Internal when there is no space left.
         """
-        number = await self._begin(key, parent, also, container=True)
-        return self._overlay(number, parent)
+        lower = self._lower(parent)
+        number = await self._begin(key, parent, also, lower)
+        return self._drivers.chosen.root(self.directory(number), lower)
 
-    async def _begin(self, key: str, parent: str | None, also: Also | None, *, container: bool) -> int:
-        """A new directory, filled by the driver for a container, and then its record."""
-        try:
+    async def _begin(
+        self, key: str, parent: str | None, also: Also | None = None, lower: tuple[str, ...] | None = None
+    ) -> int:
+        """A new directory, filled by the driver for a container (which stands on ``lower``), and then its record."""
+        with self._explained():
             number = await self._spares.take()
-        except OSError as error:
-            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
         self._passing.add(str(number))
         try:
-            if container:
-                await self._fill(number, parent)
+            if lower is not None:
+                await self._fill(number, lower)
             await self._records.insert(SnapshotRow(number=number, key=key, parent=parent, kind=ACTIVE), also)
         except BaseException:
             self._discard(number)
@@ -121,9 +122,15 @@ class Snapshots:
         self._passing.discard(str(number))
         return number
 
-    async def _fill(self, number: int, parent: str | None) -> None:
+    async def _fill(self, number: int, lower: tuple[str, ...]) -> None:
+        with self._explained():
+            await self._drivers.chosen.fill(self.directory(number), lower)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """An OSError becomes Internal that says where."""
         try:
-            await self._drivers.chosen.fill(self.directory(number), self._lower(parent))
+            yield
         except OSError as error:
             raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
 
@@ -135,10 +142,8 @@ class Snapshots:
         row = self._row(key)
         own, lower = self.directory(row.number), self._lower(row.parent)
         driver = self._drivers.of(own)
-        try:
+        with self._explained():
             await driver.ready(own, lower, maps)
-        except OSError as error:
-            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
         return driver.root(own, lower)
 
     async def release(self, key: str) -> None:
@@ -158,10 +163,8 @@ class Snapshots:
         row = self._row(key)
         own = self.directory(row.number)
         changes = self._drivers.of(own).changes(own, self._lower(row.parent))
-        try:
+        with self._explained():
             directory = await asyncio.to_thread(changes.__enter__)
-        except OSError as error:
-            raise Internal(f"snapshot below {self._root}: {error.strerror or error}") from error
         try:
             yield directory
         finally:
@@ -181,7 +184,8 @@ class Snapshots:
         row = self._row(key)
         if row.kind != ACTIVE:
             raise Internal(f"snapshot {key} is a layer, which is not mounted by itself")
-        return self._overlay(row.number, row.parent)
+        own = self.directory(row.number)
+        return self._drivers.of(own).root(own, self._lower(row.parent))
 
     async def remove(self, key: str, also: Also | None = None) -> None:
         """Forget the snapshot ``key`` and delete its files; unknown is done already (``also`` is done all the same).
@@ -205,7 +209,7 @@ class Snapshots:
     async def extract(self) -> tuple[str, str]:
         """Begin a layer: its key for now, and the directory to fill. Ends with ``commit`` or ``abandon``."""
         key = EXTRACT + secrets.token_hex(8)
-        await self._begin(key, None, None, container=False)
+        await self._begin(key, None)
         return key, self.upper(key)
 
     async def abandon(self, key: str) -> None:
@@ -254,6 +258,10 @@ class Snapshots:
         """The directories of ``key`` and all below it, top first, without the skeleton."""
         return tuple(f"{self.directory(row.number)}/fs" for row in self.chain(key))
 
+    def below(self, key: str) -> tuple[str, ...]:
+        """What the active snapshot ``key`` stands on, top first, with the skeleton. Raises NotFound."""
+        return self._lower(self._row(key).parent)
+
     def discard(self, numbers: list[int]) -> None:
         """Delete the files of snapshots whose records are gone."""
         for number in numbers:
@@ -289,7 +297,7 @@ class Snapshots:
         """Make the directory of an active snapshot again, as a new one has it. Raises NotFound, Internal, OSError."""
         row = self._row(key)
         await asyncio.to_thread(make_directories, self._root, row.number)
-        await self._fill(row.number, row.parent)
+        await self._fill(row.number, self._lower(row.parent))
 
     # --- directories ----------------------------------------------------------------------------------------------
 
@@ -305,10 +313,6 @@ class Snapshots:
 
     def _damaged(self, layers: Sequence[NewLayer]) -> set[str]:
         return {layer.chain_id for layer in layers if self.exists(layer.chain_id) and not self.intact(layer.chain_id)}
-
-    def _overlay(self, number: int, parent: str | None) -> Overlay:
-        own = self.directory(number)
-        return self._drivers.of(own).root(own, self._lower(parent))
 
     def _lower(self, parent: str | None) -> tuple[str, ...]:
         """What lies below an active snapshot, top first: its layers, and the skeleton below all."""

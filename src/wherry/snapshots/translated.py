@@ -9,9 +9,9 @@ import os
 import stat
 
 from wherry.lib.errors import Unavailable
+from wherry.linux.copying import copy_metadata
 from wherry.linux.overlay_form import is_opaque, make_opaque, make_whiteout
 from wherry.linux.trees import DEPTH_MAX, DIRECTORY
-from wherry.snapshots.copied import copy_metadata
 
 OPAQUE = ".wh..wh..opq"
 PREFIX = ".wh."

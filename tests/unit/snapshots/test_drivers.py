@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from support.trees import differences, facts, make_odd_tree
 from wherry.lib.errors import InvalidArgument, Unavailable
 from wherry.linux.mounts import MNT_DETACH, mount, unmount
 from wherry.linux.overlay_form import make_opaque, make_whiteout
+from wherry.linux.trees import remove_tree
 from wherry.snapshots import NewLayer, Snapshots
+from wherry.snapshots.copied import CopyStopped
 from wherry.snapshots.drivers import select
 from wherry.snapshots.drivers.fuse import FuseDriver
+from wherry.snapshots.drivers.native import _copy
 from wherry.snapshots.drivers.overlay import OverlayDriver
 from wherry.state.database import Database
 from wherry.state.schema import MIGRATIONS
@@ -136,6 +140,19 @@ async def test_a_lost_copy_is_made_again(native: Snapshots, tmp_path: Path) -> N
     root = (await native.prepare("container", await _layers(native))).lower[0]
     os.rename(os.path.dirname(root), tmp_path / "lost")
     native.recover()
+    assert (await native.ready("container")).lower == (root,)
+    assert read(root, "kept", "high") == "h"
+
+
+async def test_a_copy_that_was_given_up_is_not_taken_for_whole(native: Snapshots) -> None:
+    """Seen to fail with a copy made in place: the container had an empty root then."""
+    root = (await native.prepare("container", await _layers(native))).lower[0]
+    remove_tree(root)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(CopyStopped):
+        _copy(os.path.dirname(root), native.below("container"), stop)
+    assert "root" not in os.listdir(os.path.dirname(root))
     assert (await native.ready("container")).lower == (root,)
     assert read(root, "kept", "high") == "h"
 

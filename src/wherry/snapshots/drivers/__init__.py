@@ -6,6 +6,7 @@ A container stays with the driver that made it; which one that was its directory
     <n>/fs <n>/work              overlay         the runtime mounts an overlay in the container's own mount namespace
     <n>/fs <n>/work <n>/merged   fuse-overlayfs  mounted on ``merged`` by a process that outlives the daemon
     <n>/root <n>/copied          native          ``root`` is a copy of all layers, ``copied`` the moment it was done
+                                                 (``copying`` until then)
 """
 
 from wherry.snapshots.drivers.choice import Drivers, select

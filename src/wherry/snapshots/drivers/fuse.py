@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from wherry.lib.errors import Unavailable
 from wherry.linux.mounts import MNT_DETACH, unmount
 from wherry.linux.namespaces import IN_USER_NAMESPACE
-from wherry.linux.trees import DIRECTORY, remove_tree
+from wherry.linux.trees import remove_tree
+from wherry.snapshots.drivers.built import built_changes
 from wherry.snapshots.drivers.protocol import IdMaps, IdRange
 from wherry.snapshots.model import Overlay
 from wherry.snapshots.translated import translate
@@ -82,21 +82,9 @@ class FuseDriver:
             except OSError:
                 return
 
-    @contextmanager
-    def changes(self, own: str, lower: Sequence[str]) -> Iterator[str]:  # noqa: ARG002
-        """The upper directory, which the program writes through to, in the kernel's form; it goes at the end."""
-        place = f"{own}/changes-{secrets.token_hex(4)}"
-        os.mkdir(place, 0o700)
-        try:
-            source, target = os.open(f"{own}/fs", DIRECTORY), os.open(place, DIRECTORY)
-            try:
-                translate(source, target)
-            finally:
-                os.close(source)
-                os.close(target)
-            yield place
-        finally:
-            remove_tree(place)
+    def changes(self, own: str, lower: Sequence[str]) -> AbstractContextManager[str]:  # noqa: ARG002
+        """The upper directory, which the program writes through to, in the kernel's form."""
+        return built_changes(own, "fs", translate)
 
 
 def _make_ready(own: str, lower: Sequence[str], maps: IdMaps | None) -> None:

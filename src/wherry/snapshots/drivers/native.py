@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from wherry.lib.errors import Unavailable
-from wherry.linux.trees import DIRECTORY, remove_tree
-from wherry.snapshots.copied import CopyStopped, copy_layers
+from wherry.linux.trees import remove_tree
+from wherry.snapshots.copied import copy_layers
 from wherry.snapshots.differing import build_changes
+from wherry.snapshots.drivers.built import built_changes
 from wherry.snapshots.drivers.protocol import IdMaps
 from wherry.snapshots.merged import Merged
 from wherry.snapshots.model import Overlay
 
 ROOT = "root"
+COPYING = "copying"
 STAMP = "copied"
 
 
@@ -64,34 +65,27 @@ class NativeDriver:
     def release(self, own: str) -> None:
         """Nothing was mounted."""
 
-    @contextmanager
-    def changes(self, own: str, lower: Sequence[str]) -> Iterator[str]:
-        """The two trees compared, into a directory that goes at the end."""
-        place = f"{own}/changes-{secrets.token_hex(4)}"
-        os.mkdir(place, 0o700)
-        try:
-            source, target = os.open(f"{own}/{ROOT}", DIRECTORY), os.open(place, DIRECTORY)
-            try:
-                with Merged.open(lower) as below:
-                    build_changes(source, below, os.stat(f"{own}/{STAMP}").st_ctime_ns, target)
-            finally:
-                os.close(source)
-                os.close(target)
-            yield place
-        finally:
-            remove_tree(place)
+    def changes(self, own: str, lower: Sequence[str]) -> AbstractContextManager[str]:
+        """The two trees compared."""
+
+        def build(source: int, target: int) -> None:
+            with Merged.open(lower) as below:
+                build_changes(source, below, os.stat(f"{own}/{STAMP}").st_ctime_ns, target)
+
+        return built_changes(own, ROOT, build)
 
 
 def _copy(own: str, lower: Sequence[str], stop: threading.Event) -> None:
-    root = f"{own}/{ROOT}"
-    os.mkdir(root, 0o700)
+    """Beside the root first: one that is there is whole, whatever stopped an earlier copy."""
+    place = f"{own}/{COPYING}"
+    remove_tree(place)
+    os.mkdir(place, 0o700)
     try:
-        copy_layers(lower, root, stop.is_set)
+        copy_layers(lower, place, stop.is_set)
         _stamp(own)
-    except CopyStopped:
-        return
+        os.rename(place, f"{own}/{ROOT}")
     except BaseException:
-        remove_tree(root)
+        remove_tree(place)
         raise
 
 

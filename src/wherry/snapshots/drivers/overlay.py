@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from wherry.snapshots.drivers.protocol import IdMaps
@@ -36,7 +36,6 @@ class OverlayDriver:
     def release(self, own: str) -> None:
         """It goes with the container's mount namespace."""
 
-    @contextmanager
-    def changes(self, own: str, lower: Sequence[str]) -> Iterator[str]:  # noqa: ARG002
+    def changes(self, own: str, lower: Sequence[str]) -> AbstractContextManager[str]:  # noqa: ARG002
         """The upper directory, as it is."""
-        yield f"{own}/fs"
+        return nullcontext(f"{own}/fs")
