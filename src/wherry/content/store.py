@@ -84,23 +84,23 @@ class ContentStore:
         self._staged.add(blob)
         return blob
 
-    def _under_way(self) -> set[str]:
-        with self._staging:
-            return {blob.path for blob in self._staged}
-
     def expire(self) -> None:
         """Delete what has become too old of the beginnings of downloads."""
-        wanted = self._under_way()
-        partials = kept(self._ingest)
-        for path in self._ingest.iterdir():
-            if path.suffix == SUFFIX and path not in partials and str(path) not in wanted:
-                path.unlink(missing_ok=True)
+        with self._staging:
+            for path in self._strays():
+                if path.suffix == SUFFIX:
+                    path.unlink(missing_ok=True)
 
     def put(self, data: bytes) -> Staged:
         """A new blob of ``data``, staged."""
+        return self.take([data])
+
+    def take(self, pieces: Iterable[bytes | memoryview]) -> Staged:
+        """A new blob of what comes, staged. Raises OSError, and what ``pieces`` raises; then nothing stays of it."""
         blob = self.stage()
         try:
-            blob.write(data)
+            for piece in pieces:
+                blob.write(piece)
             blob.done()
         except BaseException:
             blob.discard()
@@ -166,10 +166,14 @@ class ContentStore:
 
     def strays(self) -> list[Path]:
         """Files on the way in that nobody writes or waits to publish, nor is kept to be continued."""
-        found = list(self._ingest.iterdir())
-        wanted = self._under_way()
+        with self._staging:
+            return self._strays()
+
+    def _strays(self) -> list[Path]:
+        """While no new file can be begun."""
+        wanted = {blob.path for blob in self._staged}
         partials = kept(self._ingest)
-        return [path for path in found if str(path) not in wanted and path not in partials]
+        return [path for path in self._ingest.iterdir() if str(path) not in wanted and path not in partials]
 
     def remove(self, digests: Iterable[Digest]) -> None:
         """Delete blobs whose records are gone; missing ones are gone already."""

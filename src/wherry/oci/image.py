@@ -18,6 +18,8 @@ from wherry.oci.digest import Digest, chain_ids, digest_of, is_digest
 
 CONFIG_MAX = 8 * 1024 * 1024
 """Bytes; a larger config is refused (Docker: 4 MiB for manifests, none for configs)."""
+LAYERS_MAX = 125
+"""As in Docker's overlay2."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):

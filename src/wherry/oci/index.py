@@ -11,8 +11,12 @@ from wherry.oci.manifest import MANIFEST_MAX, Descriptor, Platform
 
 REFERENCE_TYPE = "vnd.docker.reference.type"
 """Annotation of an attestation, which is no image."""
+REFERENCE_DIGEST = "vnd.docker.reference.digest"
+"""The same: the digest of the manifest that it speaks of."""
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
+NESTING_MAX = 8
+"""Indexes inside each other that are followed to an image."""
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -34,9 +38,20 @@ def parse_index(raw: bytes) -> Index:
         raise InvalidArgument(f"invalid index: {error}") from None
 
 
+def images_of(manifests: Sequence[Descriptor]) -> list[Descriptor]:
+    """All but the attestations."""
+    return [one for one in manifests if not (one.annotations or {}).get(REFERENCE_TYPE)]
+
+
+def attestations_of(manifests: Sequence[Descriptor], digest: str) -> list[Descriptor]:
+    """The attestations that speak of the manifest ``digest``."""
+    marked = [one for one in manifests if (one.annotations or {}).get(REFERENCE_TYPE)]
+    return [one for one in marked if (one.annotations or {}).get(REFERENCE_DIGEST) == digest]
+
+
 def choose(manifests: Sequence[Descriptor], wanted: Platform) -> Descriptor | None:
     """The manifest for ``wanted``: an exact match, else one without a platform, else the only one there is."""
-    images = [one for one in manifests if not (one.annotations or {}).get(REFERENCE_TYPE)]
+    images = images_of(manifests)
     for candidate in images:
         if candidate.platform is not None and _fits(candidate.platform, wanted):
             return candidate

@@ -13,18 +13,12 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
-OCI_LAYER_GZIP = f"{OCI_LAYER}+gzip"
-OCI_LAYER_ZSTD = f"{OCI_LAYER}+zstd"
 OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
-OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
-DOCKER_LAYER_GZIP = f"{DOCKER_LAYER}.gzip"
-DOCKER_LAYER_ZSTD = f"{DOCKER_LAYER}.zstd"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 DOCKER_FOREIGN_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
@@ -67,7 +61,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     config: Descriptor
     schema_version: int = 2
     media_type: str = ""
-    artifact_type: str = ""
     layers: list[Descriptor] = msgspec.field(default_factory=list)
     annotations: dict[str, str] | None = None
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from wherry.transfer.progress import Message
+from wherry.transfer.threads import give_up
 
 INTERVAL_S = 0.1
 """Seconds between two looks at the figures."""
@@ -55,9 +56,7 @@ class Board:
                 for message in self.take():
                     yield message
         finally:
-            while not work.done():
-                work.cancel()
-                await asyncio.wait([work])
+            await give_up(work)
         for message in self.take():
             yield message
         work.result()

@@ -21,7 +21,7 @@ from wherry.oci.manifest import host_platform
 from wherry.oci.reference import Reference
 from wherry.state.image import ImageDocument
 from wherry.transfer.load import Loaded
-from wherry.transfer.members import Member, reason_of
+from wherry.transfer.members import Member, reason_of, staged_member
 from wherry.transfer.store import ImageStore
 from wherry.transfer.threads import interruptible
 from wherry.transfer.unpack import Unpacker
@@ -50,15 +50,7 @@ async def take_layer(content: ContentStore, pieces: Pieces) -> Member:
     """Write the layer down; whoever takes it discards it. Raises Internal, and what making the pieces raises."""
 
     def work(stop: threading.Event) -> Member:
-        blob = content.stage()
-        try:
-            for piece in pieces(stop.is_set):
-                blob.write(piece)
-            blob.done()
-        except BaseException:
-            blob.discard()
-            raise
-        return Member(digest=blob.digest, size=blob.size, staged=blob)
+        return staged_member(content.take(pieces(stop.is_set)))
 
     try:
         return await interruptible(work)
@@ -89,14 +81,8 @@ async def commit_layer(
         if document is not None:
             arrival = replace(arrival, image=msgspec.structs.replace(arrival.image, parent=document.id))
         replaced = await unpacker.commit(arrival)
-    await asyncio.to_thread(discard, layer)
+    await asyncio.to_thread(layer.discard)
     return Loaded(image_id=config.digest, names=tuple(names), replaced=replaced)
-
-
-def discard(layer: Member) -> None:
-    """Delete a layer that was written down and not made part of an image. Blocking."""
-    if layer.staged is not None:
-        layer.staged.discard()
 
 
 def child_config(parent: bytes, child: Child, diff_id: str | None) -> bytes:

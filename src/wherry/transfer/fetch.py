@@ -6,7 +6,6 @@ A download is whole and verified, or leaves nothing. Only what a crash left of o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from wherry.content import ContentStore, Staged
@@ -154,8 +153,10 @@ class Downloads:
 
     def hold(self, descriptor: Descriptor, origin: Origin) -> Held[Download | Present]:
         """The download of a blob, begun if it is not under way from this registry."""
-        make: Callable[[], Download] = lambda: Download(self._content, self._slots, descriptor, origin)  # noqa: E731
-        return self._jobs.hold((origin.domain, descriptor.digest, descriptor.size), make)
+        return self._jobs.hold(
+            (origin.domain, descriptor.digest, descriptor.size),
+            lambda: Download(self._content, self._slots, descriptor, origin),
+        )
 
     def present(self, descriptor: Descriptor) -> Held[Download | Present]:
         """The same of a blob that the store has, and that a lease keeps there."""

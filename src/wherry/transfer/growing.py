@@ -68,7 +68,7 @@ class Growing:
 
 
 class Reader:
-    """Reads a growing blob in order.."""
+    """Reads a growing blob in order."""
 
     def __init__(self, blob: Growing, stop: threading.Event) -> None:
         self._blob = blob

@@ -14,7 +14,7 @@ from wherry.lib.clock import now_ns, rfc3339
 from wherry.lib.errors import Internal
 from wherry.oci.reference import Reference
 from wherry.transfer.load import Loaded
-from wherry.transfer.members import Member, reason_of
+from wherry.transfer.members import Member, reason_of, staged_member
 from wherry.transfer.store import ImageStore
 from wherry.transfer.threads import Pipe, through_pipe
 from wherry.transfer.unpack import Unpacker
@@ -33,8 +33,7 @@ async def import_rootfs(
             arrival = await unpacker.rootfs(member, make_config, names)
             replaced = await unpacker.commit(arrival)
     finally:
-        if member.staged is not None:
-            await asyncio.to_thread(member.staged.discard)
+        await asyncio.to_thread(member.discard)
     return Loaded(image_id=arrival.image.id, names=names, replaced=replaced)
 
 
@@ -61,17 +60,6 @@ def import_config(config: dict[str, Any], *, comment: str, architecture: str, os
 
 def _take(content: ContentStore, pipe: Pipe) -> Member:
     try:
-        blob = content.stage()
+        return staged_member(content.take(iter(lambda: pipe.read(CHUNK), b"")))
     except OSError as error:
         raise Internal(f"write: {reason_of(error)}") from error
-    try:
-        while data := pipe.read(CHUNK):
-            blob.write(data)
-        blob.done()
-    except OSError as error:
-        blob.discard()
-        raise Internal(f"write: {reason_of(error)}") from error
-    except BaseException:
-        blob.discard()
-        raise
-    return Member(digest=blob.digest, size=blob.size, staged=blob)

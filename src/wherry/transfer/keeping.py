@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 
 from wherry.content import Staged
-from wherry.diff.compression import CHUNK, Unpacked
-from wherry.lib.errors import Internal, InvalidArgument
+from wherry.lib.errors import InvalidArgument
 from wherry.oci.digest import Digest
 from wherry.state.image import Layer
 from wherry.transfer.layouts import PlannedImage
-from wherry.transfer.members import Member, open_member, reason_of
+from wherry.transfer.members import Member, diff_id_of
 from wherry.transfer.store import Arrival, ImageStore
 
 
@@ -32,8 +30,9 @@ class Keeper:
 
     @property
     def digests(self) -> list[Digest]:
-        """All that is needed."""
-        return [member.digest for member in (*self._planned.layers, *self._lists())]
+        """What is needed for the lists, if there are any."""
+        lists = self._planned.lists
+        return [member.digest for member in (*self._planned.layers, *lists.members)] if lists is not None else []
 
     async def complete(self, arrival: Arrival) -> Arrival:
         """The arrival with the lists, and with each layer's blob as the manifest names it.
@@ -55,7 +54,7 @@ class Keeper:
             attached=[member.digest for member in lists.attached],
         )
         coming = {blob.digest for blob in arrival.blobs}
-        blobs = await self._blobs((*self._planned.layers, *self._lists()), coming)
+        blobs = await self._blobs((*self._planned.layers, *lists.members), coming)
         return replace(arrival, image=document, blobs=[*arrival.blobs, *blobs])
 
     def discard(self) -> None:
@@ -63,17 +62,11 @@ class Keeper:
         for blob in self._written:
             blob.discard()
 
-    def _lists(self) -> tuple[Member, ...]:
-        lists = self._planned.lists
-        if lists is None:
-            return ()
-        return (lists.manifest, *([lists.index] if lists.index is not None else []), *lists.attached)
-
     async def _layer(self, layer: Layer, member: Member) -> Layer:
         """The record of a layer that may have been unpacked earlier, from a blob packed otherwise."""
         if layer.digest == member.digest:
             return layer
-        if await asyncio.to_thread(_diff_id, member) != layer.diff_id:
+        if await asyncio.to_thread(diff_id_of, member) != layer.diff_id:
             raise InvalidArgument(f"blob {member.digest} is not the layer {layer.diff_id}")
         return msgspec.structs.replace(layer, digest=member.digest, size=member.size)
 
@@ -87,18 +80,6 @@ class Keeper:
         return found
 
     async def _put(self, data: bytes) -> Staged:
-        try:
-            blob = await asyncio.to_thread(self._store.content.put, data)
-        except OSError as error:
-            raise Internal(f"write: {reason_of(error)}") from error
+        blob = await self._store.put(data)
         self._written.append(blob)
         return blob
-
-
-def _diff_id(member: Member) -> str:
-    digest = hashlib.sha256()
-    with open_member(member) as file:
-        unpacked = Unpacked(file)
-        while data := unpacked.read(CHUNK):
-            digest.update(data)
-    return f"sha256:{digest.hexdigest()}"

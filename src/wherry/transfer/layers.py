@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Sequence
 
-from wherry.diff.compression import CHUNK, Unpacked
+from wherry.diff.compression import Unpacked
 from wherry.diff.errors import BadArchive
 from wherry.lib.errors import Internal, InvalidArgument
 from wherry.oci.manifest import Descriptor
 from wherry.snapshots import Snapshots
 from wherry.transfer.fetch import Download, Present
 from wherry.transfer.growing import Reader, StopReading
-from wherry.transfer.members import TAR_FAULT, reason_of
+from wherry.transfer.members import TAR_FAULT, reason_of, tar_digest
 from wherry.transfer.pipeline import BadPacking, Unrolled, unroll
 from wherry.transfer.shared import Held, Jobs
 from wherry.transfer.threads import in_own_thread
@@ -94,9 +93,8 @@ class Extraction:
 class Comparison:
     """A layer whose snapshot is there and whose blob is new: it is only unpacked to be hashed."""
 
-    def __init__(self, download: Download | Present, descriptor: Descriptor, diff_id: str) -> None:
+    def __init__(self, download: Download | Present, diff_id: str) -> None:
         self._download = download
-        self._descriptor = descriptor
         self._diff_id = diff_id
         self.unpacked = 0
 
@@ -107,14 +105,10 @@ class Comparison:
 
     def _hash(self, reader: Reader) -> None:
         try:
-            stream = Unpacked(reader)
-            digest = hashlib.sha256()
-            while piece := stream.read(CHUNK):
-                digest.update(piece)
-                self.unpacked += len(piece)
+            diff_id, self.unpacked = tar_digest(Unpacked(reader))
         except BadArchive as error:
             raise BadArchive(REGISTER_FAULT + TAR_FAULT + error.message) from None
-        _check(f"sha256:{digest.hexdigest()}", self._diff_id)
+        _check(diff_id, self._diff_id)
 
 
 def _check(found: str, expected: str) -> None:

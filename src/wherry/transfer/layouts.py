@@ -16,8 +16,8 @@ import msgspec
 
 from wherry.lib.errors import InvalidArgument
 from wherry.oci.digest import encoded, parse_digest
-from wherry.oci.image import CONFIG_MAX, ParsedImage, parse_image
-from wherry.oci.index import IMAGE_NAME, REF_NAME, REFERENCE_TYPE, choose, parse_index
+from wherry.oci.image import CONFIG_MAX, LAYERS_MAX, ParsedImage, parse_image
+from wherry.oci.index import IMAGE_NAME, NESTING_MAX, REF_NAME, attestations_of, choose, images_of, parse_index
 from wherry.oci.manifest import INDEXES, MANIFEST_MAX, MANIFESTS, Descriptor, Platform, host_platform, parse_manifest
 from wherry.oci.platform import fits
 from wherry.oci.reference import Reference, parse_reference
@@ -27,10 +27,6 @@ from wherry.transfer.members import Member, Members
 MANIFEST = "manifest.json"
 INDEX = "index.json"
 REPOSITORIES = "repositories"
-NESTING_MAX = 8
-LAYERS_MAX = 125
-"""As in Docker's overlay2."""
-REFERENCE_DIGEST = "vnd.docker.reference.digest"
 
 
 class ManifestItem(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -48,6 +44,11 @@ class Lists:
     manifest: Member
     index: Member | None
     attached: tuple[Member, ...]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All of them."""
+        return (self.manifest, *([self.index] if self.index is not None else []), *self.attached)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +103,7 @@ def _oci_layout(members: Members, platform: Platform) -> list[PlannedImage]:
     # Several names of one image are several descriptors of one digest.
     names: dict[str, list[Reference]] = {}
     routes: dict[str, list[Descriptor]] = {}
-    for descriptor in index.manifests:
-        if (descriptor.annotations or {}).get(REFERENCE_TYPE):
-            continue
+    for descriptor in images_of(index.manifests):
         route = _route(members, descriptor, platform, NESTING_MAX)
         if route:
             digest = route[-1].digest
@@ -136,10 +135,7 @@ def _lists(members: Members, route: Sequence[Descriptor]) -> Lists:
 def _attestations(members: Members, index: Descriptor, digest: str) -> list[Member]:
     """What is in the archive of them; one that lacks a part is left out."""
     found: list[Member] = []
-    for descriptor in parse_index(_blob(members, index, MANIFEST_MAX)).manifests:
-        annotations = descriptor.annotations or {}
-        if not annotations.get(REFERENCE_TYPE) or annotations.get(REFERENCE_DIGEST) != digest:
-            continue
+    for descriptor in attestations_of(parse_index(_blob(members, index, MANIFEST_MAX)).manifests, digest):
         try:
             manifest = parse_manifest(_blob(members, descriptor, MANIFEST_MAX))
             parts = [_member(members, part) for part in (manifest.config, *manifest.layers)]

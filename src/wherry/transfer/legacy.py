@@ -9,16 +9,14 @@ The config of today is the top one's without its links, with the layers' digests
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from wherry.diff.compression import CHUNK, Unpacked
 from wherry.lib.errors import InvalidArgument
 from wherry.oci.image import CONFIG_MAX
-from wherry.transfer.members import Member, Members, open_member
+from wherry.transfer.members import Members, diff_id_of
 
 DEPTH_MAX = 1024
 _LINKS = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
@@ -44,7 +42,7 @@ def _image(top: str, tags: list[str], members: Members) -> Found:
     line = list(_ancestry(top, members))[::-1]
     layers = [f"{identifier}/layer.tar" for identifier, _ in line]
     config = {key: value for key, value in line[-1][1].items() if key not in _LINKS}
-    config["rootfs"] = {"type": "layers", "diff_ids": [_diff_id(members.get(layer)) for layer in layers]}
+    config["rootfs"] = {"type": "layers", "diff_ids": [diff_id_of(members.get(layer)) for layer in layers]}
     config["history"] = [_history(layer) for _, layer in line]
     return msgspec.json.encode(config), layers, tags
 
@@ -76,15 +74,3 @@ def _history(config: dict[str, Any]) -> dict[str, Any]:
         "comment": config.get("comment"),
     }
     return {key: value for key, value in found.items() if value}
-
-
-def _diff_id(member: Member) -> str:
-    """The digest of what the layer unpacks to. These archives hold plain tars, but need not."""
-    digest = hashlib.sha256()
-    with open_member(member) as file:
-        unpacked = Unpacked(file)
-        if not unpacked.compression:
-            return member.digest
-        while data := unpacked.read(CHUNK):
-            digest.update(data)
-    return f"sha256:{digest.hexdigest()}"

@@ -12,9 +12,9 @@ from wherry.oci.reference import Reference
 from wherry.state.lease import CONTENT
 from wherry.transfer.keeping import Keeper
 from wherry.transfer.layouts import PlannedImage, read_plan
-from wherry.transfer.members import Members, take_members
+from wherry.transfer.members import take_members
 from wherry.transfer.store import ImageStore
-from wherry.transfer.threads import through_pipe
+from wherry.transfer.threads import give_up, through_pipe
 from wherry.transfer.unpack import Unpacker
 
 REPORT_S = 0.1
@@ -55,7 +55,7 @@ async def load_archive(
                     async for step in steps:
                         yield step
     finally:
-        await asyncio.to_thread(_discard, members)
+        await asyncio.to_thread(members.discard)
 
 
 async def _load_one(
@@ -74,9 +74,7 @@ async def _load_one(
             for diff_id in list(latest):
                 yield latest.pop(diff_id)
     finally:
-        if not work.done():
-            work.cancel()
-            await asyncio.wait([work])
+        await give_up(work)
     arrival = work.result()
     keeper = Keeper(store, planned)
     async with store.leases.hold() as lease:
@@ -86,7 +84,3 @@ async def _load_one(
         finally:
             await asyncio.to_thread(keeper.discard)
     yield Loaded(image_id=arrival.image.id, names=planned.names, replaced=replaced)
-
-
-def _discard(members: Members) -> None:
-    members.discard()

@@ -5,16 +5,16 @@ Nothing is unpacked under a name from the archive. Names are only keys here, and
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import posixpath
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from wherry.content import ContentStore, Staged
 from wherry.diff.apply import clean_name
-from wherry.diff.compression import Readable, Unpacked
+from wherry.diff.compression import CHUNK, Readable, Unpacked
 from wherry.diff.errors import BadArchive
 from wherry.diff.source import Source
 from wherry.diff.tar import LINK, REGULAR, SYMLINK, Entry, TarReader
@@ -37,6 +37,16 @@ class Member:
     size: int
     data: bytes | None = None
     staged: Staged | None = None
+
+    def discard(self) -> None:
+        """Delete what was staged, unless it was published. Blocking."""
+        if self.staged is not None:
+            self.staged.discard()
+
+
+def staged_member(blob: Staged) -> Member:
+    """What was written down whole."""
+    return Member(digest=blob.digest, size=blob.size, staged=blob)
 
 
 @dataclass(slots=True)
@@ -71,8 +81,7 @@ class Members:
     def discard(self) -> None:
         """Delete what was staged and not published."""
         for member in self.files.values():
-            if member.staged is not None:
-                member.staged.discard()
+            member.discard()
 
 
 def read_member(member: Member, limit: int, name: str) -> bytes:
@@ -92,6 +101,22 @@ def open_member(member: Member) -> BinaryIO:
         return io.BytesIO(member.data)
     assert member.staged is not None
     return member.staged.open()
+
+
+def tar_digest(tar: Unpacked) -> tuple[Digest, int]:
+    """The digest and the bytes of what is left of ``tar``. Raises BadArchive."""
+    digest, count = hashlib.sha256(), 0
+    while data := tar.read(CHUNK):
+        digest.update(data)
+        count += len(data)
+    return Digest(f"sha256:{digest.hexdigest()}"), count
+
+
+def diff_id_of(member: Member) -> Digest:
+    """The digest of what a layer unpacks to, packed or not. Raises BadArchive."""
+    with open_member(member) as file:
+        unpacked = Unpacked(file)
+        return tar_digest(unpacked)[0] if unpacked.compression else member.digest
 
 
 def reason_of(error: OSError) -> str:
@@ -140,23 +165,14 @@ def _take(content: ContentStore, reader: TarReader, entry: Entry, *, in_memory: 
     if in_memory:
         data = reader.read(SMALL)
         return Member(digest=digest_of(data), size=len(data), data=data)
-    blob = content.stage()
-    try:
-        write: Callable[[memoryview], None] = blob.write
-        for part in reader.data():
-            write(part)
-        blob.done()
-    except BaseException:
-        blob.discard()
-        raise
-    return Member(digest=blob.digest, size=blob.size, staged=blob)
+    return staged_member(content.take(reader.data()))
 
 
 def _put(members: Members, name: str, member: Member) -> None:
     members.links.pop(name, None)
     before = members.files.get(name)
-    if before is not None and before.staged is not None:
-        before.staged.discard()
+    if before is not None:
+        before.discard()
     members.files[name] = member
 
 

@@ -6,21 +6,19 @@ The same tar gives the same bytes: no name, no time, one level. isal lets go of 
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
 from collections.abc import Callable, Generator
+from functools import partial
 
 from isal import isal_zlib
 
 from wherry.diff.compression import CHUNK, Readable, Unpacked
 from wherry.diff.errors import Stopped
 from wherry.lib.errors import Internal
+from wherry.transfer.threads import read_ahead
 
 LEVEL = 2
 """Of isal's four: half the size of the fastest one's gap to zlib's default, at twice the speed of the next."""
 _WBITS_GZIP = 31
-AHEAD = 4
-"""Pieces that may wait for the sender."""
 
 
 class Damaged(Internal):
@@ -38,38 +36,7 @@ def packed(
 
     Raises Damaged, before the last piece, when the tar is not ``diff_id``; BadArchive, OSError, Stopped.
     """
-    pieces: queue.Queue[bytes | None] = queue.Queue(AHEAD)
-    ended = threading.Event()
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            for piece in _pack(raw, diff_id, advance, lambda: ended.is_set() or stopped()):
-                _offer(pieces, piece, ended)
-        except BaseException as error:  # noqa: BLE001 (raised again where the pieces are taken)
-            failure.append(error)
-        _offer(pieces, None, ended)
-
-    thread = threading.Thread(target=work, name="layer-packing", daemon=True)
-    thread.start()
-    try:
-        while (piece := pieces.get()) is not None:
-            yield piece
-        if failure:
-            raise failure[0]
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _offer(pieces: queue.Queue[bytes | None], piece: bytes | None, ended: threading.Event) -> None:
-    """Put a piece down, or forget it once nobody takes any more."""
-    while not ended.is_set():
-        try:
-            pieces.put(piece, timeout=0.1)
-        except queue.Full:
-            continue
-        return
+    return read_ahead(partial(next, _pack(raw, diff_id, advance, stopped), b""))
 
 
 def _pack(raw: Readable, diff_id: str, advance: Advance, stopped: Callable[[], bool]) -> Generator[bytes, None, None]:

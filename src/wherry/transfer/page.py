@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from wherry.lib.errors import Internal, InvalidArgument, NotFound
 from wherry.transfer.remote import Registries, Stop
-from wherry.transfer.remote.client import Client, Place
+from wherry.transfer.remote.client import ANY_STATUS, Client, Place
 from wherry.transfer.remote.faults import telling
 from wherry.transfer.remote.transport import Response
 from wherry.transfer.remote.url import parse_url
@@ -16,7 +16,6 @@ from wherry.transfer.threads import in_own_thread
 PIECE = 1024 * 1024
 EXCERPT = 1024
 """Bytes of a refusal that are shown."""
-_ERRORS = frozenset(range(400, 600))
 
 
 def page_url(source: str) -> str:
@@ -57,7 +56,9 @@ def _open(registries: Registries, text: str, stop: Stop) -> Response:
         raise Internal(f'Get "{text}": unsupported protocol scheme "{scheme}"')
     url = parse_url(text)
     with telling():
-        response = Client(registries.services, Place(url.at("/"), ""), None, (), stop).call("GET", url, accept=_ERRORS)
+        response = Client(registries.services, Place(url.at("/"), ""), None, (), stop).call(
+            "GET", url, accept=ANY_STATUS
+        )
         if response.status < 400:
             return response
         with response:

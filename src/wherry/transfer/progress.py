@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from wherry.lib.ids import short
@@ -27,6 +29,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     id: str = ""
     error_detail: dict[str, str] | None = None
     error: str = ""
+
+
+Say = Callable[[Message], None]
+"""Tells the client; called from any thread."""
 
 
 def encode(message: Message) -> bytes:
@@ -59,6 +65,11 @@ def moved(what: str, status: str, detail: Detail | None = None) -> Message:
     figures = detail or Detail()
     bar = _bar(figures.current, figures.total) if figures.current else ""
     return Message(status=status, progress_detail=figures, progress=bar, id=short(what))
+
+
+def retrying(seconds: int) -> str:
+    """The status of what waits for its next attempt."""
+    return f"Retrying in {seconds} second{'' if seconds == 1 else 's'}"
 
 
 def told(status: str) -> Message:

@@ -27,11 +27,12 @@ from wherry.state.lease import CONTENT, SNAPSHOT, Lease
 from wherry.transfer.fetch import Downloads
 from wherry.transfer.layers import Extractions
 from wherry.transfer.members import reason_of
-from wherry.transfer.pull_layer import Known, LayerPull, Say
+from wherry.transfer.progress import Say
+from wherry.transfer.pull_layer import LayerPull
 from wherry.transfer.resolve import Resolved
 from wherry.transfer.source import Origin
 from wherry.transfer.store import Arrival, ImageStore
-from wherry.transfer.threads import outlast
+from wherry.transfer.threads import to_its_end
 
 TICK_S = 0.1
 """Seconds between two figures of a layer on the move."""
@@ -72,12 +73,7 @@ class Puller:
             else:
                 arrival = Arrival(image=self._renewed(known, image))
             # Once begun it is ended: blobs that are in place must be recorded, whatever the client does.
-            committing = asyncio.ensure_future(self._commit(arrival, image, names, origin, lease))
-            try:
-                await asyncio.shield(committing)
-            except asyncio.CancelledError:
-                await outlast(committing)
-                raise
+            await to_its_end(asyncio.ensure_future(self._commit(arrival, image, names, origin, lease)))
         return Pulled(image_id=image.parsed.digest, updated=before != {image.parsed.digest})
 
     # --- what is there --------------------------------------------------------------------------------------------
@@ -96,11 +92,6 @@ class Puller:
             return known
         return _document(image, known.layers, known.size)
 
-    def _known(self) -> Known:
-        store = self._store
-        every = [layer for document in store.images.all() for layer in document.layers]
-        return Known(store, {(layer.chain_id, layer.digest): layer for layer in every}, {x.digest: x for x in every})
-
     def _layer(self, image: Resolved, number: int, origin: Origin, say: Say) -> LayerPull:
         return LayerPull(
             self._downloads,
@@ -115,10 +106,10 @@ class Puller:
     # --- what is not ----------------------------------------------------------------------------------------------
 
     async def _layers(self, image: Resolved, layers: Sequence[LayerPull], stack: AsyncExitStack) -> Arrival:
-        known = self._known()
+        known = {layer.digest: layer for layer in self._store.layers()}
         for layer in layers:
             stack.push_async_callback(layer.release)
-            layer.plan(known)
+            layer.plan(self._store, known)
         for layer in layers:
             layer.announce()
         ticking = asyncio.ensure_future(_tick(layers))
@@ -159,7 +150,7 @@ class Puller:
         try:
             for digest, raw in small.items():
                 if digest in wanted and not self._store.has_blob(parse_digest(digest)):
-                    put.append(await asyncio.to_thread(self._store.content.put, raw))
+                    put.append(await self._store.put(raw))
             await self._store.commit(
                 Arrival(
                     image=document,

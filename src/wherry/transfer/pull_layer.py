@@ -10,9 +10,10 @@ this client's own registry and with its own credentials.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
 from enum import Enum
+
+import msgspec
 
 from wherry.content import Staged
 from wherry.diff.errors import Stopped
@@ -23,31 +24,13 @@ from wherry.snapshots import NewLayer, Snapshots
 from wherry.state.image import Layer
 from wherry.transfer.fetch import Download, Downloads, Present, StalePartial
 from wherry.transfer.layers import Comparison, Extraction, Extractions
-from wherry.transfer.progress import Detail, Message, moved
+from wherry.transfer.progress import Detail, Say, moved, retrying
 from wherry.transfer.shared import Held
 from wherry.transfer.source import Origin
 from wherry.transfer.store import ImageStore
 
-Say = Callable[[Message], None]
 ATTEMPTS = 8
 """How often a layer is begun anew because the work of another client, or of a daemon before, was no good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the store has of layers: by chain id and blob, and by blob alone."""
-
-    store: ImageStore
-    placed: dict[tuple[str, str], Layer]
-    blobs: dict[str, Layer]
-
-    def intact(self, chain_id: str) -> bool:
-        """Whether the snapshot is there."""
-        return self.store.snapshots.intact(chain_id)
-
-    def blob(self, digest: str) -> bool:
-        """Whether the blob is there."""
-        return self.store.has_blob(parse_digest(digest))
 
 
 class Need(Enum):
@@ -93,18 +76,16 @@ class LayerPull:
 
     # --- the plan -------------------------------------------------------------------------------------------------
 
-    def plan(self, known: Known) -> None:
-        """Look at what is there already. It must be leased."""
+    def plan(self, store: ImageStore, known: Mapping[str, Layer]) -> None:
+        """Look at what is there already; ``known`` are the layers of all images by blob. It must be leased."""
         digest = self._descriptor.digest
-        placed = known.placed.get((self.chain_id, digest))
-        elsewhere = known.blobs.get(digest)
-        self._present = known.blob(digest)
-        if known.intact(self.chain_id):
+        same = known.get(digest)
+        self._present = store.has_blob(parse_digest(digest))
+        if store.snapshots.intact(self.chain_id):
             self._need = Need.COMPARE
-            same = elsewhere is not None and elsewhere.diff_id == self._diff_id
-            if self._present and (placed is not None or same):
+            if self._present and same is not None and same.diff_id == self._diff_id:
                 self._need = Need.NOTHING
-                self._layer = placed or self._as_layer(elsewhere.unpacked if elsewhere is not None else 0)
+                self._layer = msgspec.structs.replace(same, chain_id=self.chain_id)
 
     def announce(self) -> None:
         """Say what will be done, and begin with the download."""
@@ -150,7 +131,7 @@ class LayerPull:
         if job.retry_in != self._retry_in:
             self._retry_in = job.retry_in
             if self._retry_in:
-                self._tell(f"Retrying in {self._retry_in} second{'' if self._retry_in == 1 else 's'}")
+                self._tell(retrying(self._retry_in))
         if not self._downloaded:
             if job.blob.available and not self._retry_in:
                 self._tell("Downloading", job.blob.available, size)
@@ -201,7 +182,7 @@ class LayerPull:
             await self._whole(self._extraction.done())
             return self._unpacked(self._extraction.job, parent)
         if self._need is Need.COMPARE:
-            comparison = Comparison(self._held.job, self._descriptor, self._diff_id)
+            comparison = Comparison(self._held.job, self._diff_id)
             await self._whole(comparison.run())
             self._layer = self._as_layer(comparison.unpacked)
             self._tell("Already exists")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from wherry.oci.digest import digest_of
 from wherry.state import blob_source
 from wherry.state.image import ImageDocument
 from wherry.state.lease import CONTENT
-from wherry.transfer.progress import Detail, Message, moved
+from wherry.transfer.progress import Detail, Say, moved
 from wherry.transfer.push_layer import PUSHING, Outgoing, Sent, push_blob
 from wherry.transfer.push_plan import Plan, make_manifest, plan_push
 from wherry.transfer.push_target import Known, Target
 from wherry.transfer.remote.stop import Stop
 from wherry.transfer.store import ImageStore
-from wherry.transfer.threads import outlast
+from wherry.transfer.threads import to_its_end
 
 T = TypeVar("T")
-Say = Callable[[Message], None]
-"""Tells the client; called from any thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ class Pusher:
                 await self._thread(put, stop)
             last = documents[-1]
             await self._thread(partial(target.put_manifest, tag, last.media_type, last.raw), stop)
-            return Pushed(digest=f"sha256:{hashlib.sha256(last.raw).hexdigest()}", size=len(last.raw))
+            return Pushed(digest=digest_of(last.raw), size=len(last.raw))
 
     async def _blobs(self, plan: Plan, target: Target, stop: Stop, say: Say) -> list[Sent]:
         """Push every blob. The layers as the registry has them, bottom first."""
@@ -120,13 +118,7 @@ class Pusher:
 
     async def _thread(self, work: Callable[[], T], stop: Stop) -> T:
         """Run ``work`` in one of the threads; when cancelled, stop it and wait until it has let go of everything."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            stop.set()
-            await outlast(running)
-            raise
+        return await to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, work), stop)
 
 
 def _tell(say: Say, diff_id: str, status: str, current: int, total: int) -> None:

@@ -13,6 +13,7 @@ from wherry.lib.errors import Forbidden, Internal, NotFound, Unauthorized, Wherr
 from wherry.oci.digest import Digest
 from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer.packing import Damaged, packed
+from wherry.transfer.progress import retrying
 from wherry.transfer.push_target import Known, Target
 
 CHECKS = 3
@@ -140,7 +141,7 @@ def _send(content: ContentStore, target: Target, blob: Outgoing, say: Say, stop:
                 blob.size,
                 file,
                 lambda done: say(PUSHING, done, blob.size),
-                on_retry=lambda left: say(f"Retrying in {left} second{'' if left == 1 else 's'}", 0, 0),
+                on_retry=lambda left: say(retrying(left), 0, 0),
             )
             return Sent(digest=blob.digest, size=blob.size)
         return _stream(target, blob, file, say, stop)
@@ -165,6 +166,6 @@ def _stream(target: Target, blob: Outgoing, file: BinaryIO, say: Say, stop: Swit
         finally:
             pieces.close()
         for left in range(RETRY_S * attempt, 0, -1):
-            say(f"Retrying in {left} second{'' if left == 1 else 's'}", 0, 0)
+            say(retrying(left), 0, 0)
             stop.wait(1)
     raise AssertionError("unreachable")

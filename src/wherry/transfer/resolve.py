@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from wherry.lib.errors import InvalidArgument, NotFound, WherryError
 from wherry.oci.digest import digest_of, is_digest
-from wherry.oci.image import CONFIG_MAX, ParsedImage, parse_image
-from wherry.oci.index import REFERENCE_TYPE, Index, parse_index
+from wherry.oci.image import CONFIG_MAX, LAYERS_MAX, ParsedImage, parse_image
+from wherry.oci.index import NESTING_MAX, Index, attestations_of, images_of, parse_index
 from wherry.oci.manifest import CONFIGS, INDEXES, MANIFESTS, Descriptor, Manifest, Platform, parse_manifest
 from wherry.oci.platform import best_match, show_platform
 from wherry.transfer.layers import MISMATCH
@@ -16,10 +16,6 @@ from wherry.transfer.source import FetchedManifest, Source
 
 logger = logging.getLogger(__name__)
 
-NESTING_MAX = 8
-LAYERS_MAX = 125
-"""As in Docker's overlay2."""
-REFERENCE_DIGEST = "vnd.docker.reference.digest"
 ATTACHED_MAX = 64 * 1024 * 1024
 """Bytes of all attestations of one image that are kept; more are left at the registry."""
 PLUGIN_CONFIG = "application/vnd.docker.plugin.v1+json"
@@ -78,8 +74,7 @@ def resolve(source: Source, top: FetchedManifest, wanted: Platform) -> Resolved:
 
 
 def _choose(index: Index, wanted: Platform) -> Descriptor:
-    images = [one for one in index.manifests if not (one.annotations or {}).get(REFERENCE_TYPE)]
-    found = best_match([one for one in images if is_digest(one.digest)], wanted)
+    found = best_match([one for one in images_of(index.manifests) if is_digest(one.digest)], wanted)
     if found is None:
         raise NotFound(f"no matching manifest for {show_platform(wanted)} in the manifest list entries")
     return found
@@ -123,10 +118,7 @@ def _attestations(source: Source, index: Index, digest: str) -> dict[str, bytes]
     """What the index says of this manifest, with all that it refers to. What is not there is no reason to fail."""
     found: dict[str, bytes] = {}
     left = ATTACHED_MAX
-    for descriptor in index.manifests:
-        annotations = descriptor.annotations or {}
-        if not annotations.get(REFERENCE_TYPE) or annotations.get(REFERENCE_DIGEST) != digest:
-            continue
+    for descriptor in attestations_of(index.manifests, digest):
         try:
             own = _attestation(source, descriptor, left)
         except WherryError as error:

@@ -28,9 +28,10 @@ from wherry.state import content as content_state
 from wherry.state import image as image_state
 from wherry.state.database import Database
 from wherry.state.garbage import Garbage, collect
-from wherry.state.image import ImageDocument, ImageRecords
+from wherry.state.image import ImageDocument, ImageRecords, Layer
 from wherry.state.lease import Leases
 from wherry.state.snapshot import SnapshotRecords
+from wherry.transfer.members import reason_of
 
 T = TypeVar("T")
 
@@ -128,6 +129,17 @@ class ImageStore:
             return await asyncio.to_thread(step)
         except OSError as error:
             raise Internal(f"image store: {error}") from error
+
+    async def put(self, data: bytes) -> Staged:
+        """A small blob, written down to be committed. Raises Internal when there is no space left."""
+        try:
+            return await asyncio.to_thread(self.content.put, data)
+        except OSError as error:
+            raise Internal(f"write: {reason_of(error)}") from error
+
+    def layers(self) -> list[Layer]:
+        """The layers of every image; one that several images share is there as often."""
+        return [layer for image in self.images.all() for layer in image.layers]
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether a blob is recorded and whole."""

@@ -24,13 +24,7 @@ AHEAD = 4
 async def interruptible(work: Callable[[threading.Event], T]) -> T:
     """Run ``work`` in a thread. When cancelled, set its event and wait until it has let go of everything."""
     stop = threading.Event()
-    thread = asyncio.ensure_future(asyncio.to_thread(work, stop))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        stop.set()
-        await outlast(thread)
-        raise
+    return await to_its_end(asyncio.ensure_future(asyncio.to_thread(work, stop)), stop)
 
 
 async def in_own_thread(work: Callable[[], T], stop: threading.Event) -> T:
@@ -38,13 +32,7 @@ async def in_own_thread(work: Callable[[], T], stop: threading.Event) -> T:
 
     For work that waits for other threads: those of the pool are few, and waiting there it could keep them from running.
     """
-    ended = own_thread(work)
-    try:
-        return await asyncio.shield(ended)
-    except asyncio.CancelledError:
-        stop.set()
-        await outlast(ended)
-        raise
+    return await to_its_end(own_thread(work), stop)
 
 
 def own_thread(work: Callable[[], T]) -> asyncio.Future[T]:
@@ -59,6 +47,17 @@ def own_thread(work: Callable[[], T]) -> asyncio.Future[T]:
 
     threading.Thread(target=run, name="transfer").start()
     return asyncio.wrap_future(result)
+
+
+async def to_its_end(work: asyncio.Future[T], stop: threading.Event | None = None) -> T:
+    """What comes of ``work``. When cancelled, set ``stop`` and wait until it has let go of everything."""
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        if stop is not None:
+            stop.set()
+        await outlast(work)
+        raise
 
 
 async def outlast(thread: asyncio.Future[T]) -> BaseException | None:
@@ -240,9 +239,10 @@ def read_ahead(read: Callable[[], bytes], pieces: int = AHEAD) -> Generator[byte
             yield piece
     finally:
         enough.set()
-        while thread.is_alive():
-            with contextlib.suppress(queue.Empty):
-                waiting.get(timeout=0.05)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                waiting.get_nowait()
+        thread.join()  # it puts down one more piece at most, and for that there is room now
 
 
 def _joined(parts: Iterator[bytes], size: int) -> Iterator[bytes]:

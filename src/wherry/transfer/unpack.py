@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from wherry.content import Staged
-from wherry.diff.apply import Applied
 from wherry.diff.errors import BadArchive
 from wherry.lib.clock import now_ns
 from wherry.lib.errors import Internal, InvalidArgument
@@ -22,20 +20,12 @@ from wherry.snapshots import NewLayer
 from wherry.state.image import ImageDocument, Layer
 from wherry.state.lease import CONTENT, SNAPSHOT, Lease
 from wherry.transfer.members import TAR_FAULT, Member, open_member, reason_of
-from wherry.transfer.pipeline import unroll
+from wherry.transfer.pipeline import Unrolled, unroll
 from wherry.transfer.store import Arrival, ImageStore
 from wherry.transfer.threads import interruptible
 
 Report = Callable[[str, int, int], None]
 """Told the diff id, bytes read and bytes in all while a layer is unpacked; called from a thread."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unpacked:
-    applied: Applied
-    diff_id: str
-    unpacked: int
-    """Bytes of the tar."""
 
 
 class _Part:
@@ -51,7 +41,7 @@ class _Part:
         self.layer: Layer | None = None
         self.fresh: NewLayer | None = None
 
-    def take(self, key: str, done: _Unpacked) -> None:
+    def take(self, key: str, done: Unrolled) -> None:
         """It was unpacked as the snapshot ``key``."""
         self.size = done.applied.size
         self.fresh = NewLayer(key=key, chain_id=self.chain_id, parent=self._parent, size=self.size)
@@ -94,9 +84,10 @@ class Unpacker:
     ) -> Arrival:
         """Unpack the layers of one image and say what is to be committed. Raises InvalidArgument, Internal."""
         parts = [_Part(number, parsed, member) for number, member in enumerate(members)]
+        known = await self._known(parsed.chain)
         below: list[str] = []
         for part in parts:
-            part.layer = await self._known(part.chain_id)
+            part.layer = known.get(part.chain_id)
             if part.layer is not None:
                 below.insert(0, self._store.snapshots.upper(part.chain_id))
                 part.size = self._store.snapshots.chain(part.chain_id)[0].size
@@ -115,7 +106,7 @@ class Unpacker:
         key, _, done = await self._extract(member, [], "layer", None)
         parsed = parse_image(make_config(done.diff_id))
         part = _Part(0, parsed, member)
-        part.layer = await self._known(part.chain_id)
+        part.layer = (await self._known(parsed.chain)).get(part.chain_id)
         if part.layer is None:
             part.take(key, done)
         else:
@@ -139,7 +130,7 @@ class Unpacker:
 
     async def _extract(
         self, member: Member, below: list[str], what: str, report: Report | None
-    ) -> tuple[str, str, _Unpacked]:
+    ) -> tuple[str, str, Unrolled]:
         key, directory = await self._store.snapshots.extract()
         self._extracts.add(key)
         return key, directory, await self._unpack(member, directory, below, what, report)
@@ -150,36 +141,30 @@ class Unpacker:
         self._extracts -= {layer.key for layer in arrival.layers}
         return replaced.names
 
-    async def _known(self, chain_id: Digest) -> Layer | None:
-        """The layer, if the store has it whole. It is leased before it is looked for, so it stays."""
-        await self._lease.add(SNAPSHOT, [chain_id])
-        if not self._store.snapshots.intact(chain_id):
-            return None
-        for image in self._store.images.all():
-            for layer in image.layers:
-                if layer.chain_id == chain_id:
-                    await self._lease.add(CONTENT, [layer.digest])
-                    return layer if self._store.has_blob(Digest(layer.digest)) else None
-        return None
+    async def _known(self, chain: Sequence[Digest]) -> dict[str, Layer]:
+        """The layers that the store has whole, by chain id. Leased before they are looked for, they stay."""
+        await self._lease.add(SNAPSHOT, chain)
+        here = {key for key in chain if self._store.snapshots.intact(key)}
+        every = reversed(self._store.layers() if here else ())
+        found = {layer.chain_id: layer for layer in every if layer.chain_id in here}
+        await self._lease.add(CONTENT, [layer.digest for layer in found.values()])
+        return {key: layer for key, layer in found.items() if self._store.has_blob(Digest(layer.digest))}
 
     async def _put(self, data: bytes) -> Staged:
-        try:
-            blob = await asyncio.to_thread(self._store.content.put, data)
-        except OSError as error:
-            raise Internal(f"write: {reason_of(error)}") from error
+        blob = await self._store.put(data)
         self._staged.append(blob)
         return blob
 
     async def _unpack(
         self, member: Member, directory: str, lowers: Iterable[str], diff_id: str, report: Report | None
-    ) -> _Unpacked:
+    ) -> Unrolled:
         below = list(lowers)
 
-        def work(stop: threading.Event) -> _Unpacked:
+        def work(stop: threading.Event) -> Unrolled:
             with open_member(member) as file:
                 raw = _Counted(file.read, lambda at: _tell(report, diff_id, at, member))
                 done = unroll(raw, directory, below, stop)
-            return _Unpacked(applied=done.applied, diff_id=done.diff_id or member.digest, unpacked=done.unpacked)
+            return replace(done, diff_id=done.diff_id or member.digest)
 
         try:
             return await interruptible(work)

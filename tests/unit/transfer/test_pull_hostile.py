@@ -43,7 +43,7 @@ class Client:
 
     def __init__(self, root: Path, store: ImageStore, registries: Registries) -> None:
         self.root, self.store, self.events = root, store, Events()
-        self.pulling = Pulling(store, registries, None, self.events, downloads=3)  # type: ignore[arg-type]
+        self.pulling = Pulling(store, registries, self.events, downloads=3)
 
     async def pull(self, registry: HostileRegistry, path: str = "team/app") -> list[dict[str, Any]]:
         """The JSON lines; an error of the request as ``{"message": …}``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -118,8 +117,3 @@ class Chunks:
 
 
 NOTHING = Plain()
-
-
-def size_of(file: BinaryIO) -> int:
-    """The bytes in an open file."""
-    return os.fstat(file.fileno()).st_size

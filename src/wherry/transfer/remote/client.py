@@ -10,22 +10,22 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wherry.lib.errors import InvalidArgument
 from wherry.transfer.remote.body import NOTHING, Body
 from wherry.transfer.remote.challenge import Challenge, bearer_error, parse_challenges
 from wherry.transfer.remote.credentials import Credentials
-from wherry.transfer.remote.faults import ERROR_MAX, NO_CREDENTIALS, Fault, Refused, read_refusal
+from wherry.transfer.remote.faults import NO_CREDENTIALS, Fault, Refused
 from wherry.transfer.remote.insecure import Insecure
 from wherry.transfer.remote.settings import RegistrySettings
 from wherry.transfer.remote.stop import Stop
-from wherry.transfer.remote.tokens import Demand, Tokens, basic
+from wherry.transfer.remote.tokens import Demand, Tokens, basic, words_of
 from wherry.transfer.remote.transport import Response, Transport
 from wherry.transfer.remote.url import Url
 
 REDIRECTS_MAX = 10
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 KEEPS_METHOD = frozenset({307, 308})
 UNAUTHORIZED = 401
+ANY_STATUS = frozenset(range(400, 600))
+"""What ``Client.call`` is told to accept by who looks at every answer itself."""
 RETRY_AFTER_MAX = 60.0
 """Seconds; a registry that wants more patience is refused at once."""
 
@@ -135,7 +135,7 @@ class Client:
     ) -> Response:
         header = self._authorization(method, url, scopes, fresh=False) if self._ours(url) else ""
         response = self._follow(method, url, headers, header, body)
-        if response.status != UNAUTHORIZED or not body.again or response.url.origin != self.place.url.origin:
+        if response.status != UNAUTHORIZED or not body.again or not self._ours(response.url):
             return response
         if not self._learn(response, scopes, had=bool(header)):
             return response
@@ -203,23 +203,19 @@ class Client:
             for _ in range(REDIRECTS_MAX):
                 secret = {"Authorization": authorization} if authorization and self._ours(url) else {}
                 response = self._exchange(method, url, {**headers, **secret}, body, timeout)
-                location = response.header("Location")
-                if response.status not in REDIRECTS or not location:
+                if not response.redirects:
                     return response
                 with response:
-                    url = self._redirected(method, url, location, response.status)
+                    url = self._redirected(method, response)
         except Fault as fault:
             raise fault.during(method, url) from None
         raise Fault(f"stopped after {REDIRECTS_MAX} redirects", retry=False).during(method, url)
 
-    def _redirected(self, method: str, url: Url, location: str, status: int) -> Url:
-        try:
-            target = url.join(location)
-        except InvalidArgument as error:
-            raise Fault(error.message, retry=False) from None
-        if url.scheme == "https" and target.scheme == "http" and not self.place.insecure:
+    def _redirected(self, method: str, response: Response) -> Url:
+        target = response.linked(response.header("Location"))
+        if response.url.scheme == "https" and target.scheme == "http" and not self.place.insecure:
             raise Fault(f"refusing to follow a redirect from https to http: {target}", retry=False)
-        if method not in {"GET", "HEAD"} and (status not in KEEPS_METHOD or not self._ours(target)):
+        if method not in {"GET", "HEAD"} and (response.status not in KEEPS_METHOD or not self._ours(target)):
             raise Fault(f"refusing to follow a redirect of {method} to {target}", retry=False)
         return target
 
@@ -239,10 +235,8 @@ def challenges_of(response: Response) -> list[Challenge]:
 
 
 def refusal_of(response: Response) -> Refused:
-    """The error that an answer is; reads the beginning of its body."""
-    challenges = parse_challenges(response.headers.get_all("WWW-Authenticate") or [])
-    body = response.read_some(ERROR_MAX)
-    refused = read_refusal(response.status, response.reason, body, *bearer_error(challenges))
+    """The error that an answer is, with the wait that it asks for; reads the beginning of its body."""
+    refused = words_of(response)
     wait = response.header("Retry-After").strip()
     if response.status in {429, 503} and wait.isascii() and wait.isdigit() and int(wait[:9]) <= RETRY_AFTER_MAX:
         refused.retry_after = float(wait)

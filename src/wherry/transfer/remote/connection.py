@@ -31,7 +31,6 @@ class Connection(http.client.HTTPConnection):
     def __init__(self, opened: socket.socket, url: Url) -> None:
         super().__init__(url.host, url.port)
         self.sock = opened
-        self.used = False
         self.idle_since = 0.0
 
     @property

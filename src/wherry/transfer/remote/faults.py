@@ -106,7 +106,7 @@ class Refused(Fault):
 def read_refusal(status: int, reason: str, body: bytes, bearer_error: str = "", description: str = "") -> Refused:
     """What an answer of 400 and above says (distribution-spec, "Error Codes"; RFC 6750, 3.1)."""
     if not 400 <= status < 500:
-        text = reason or _phrase(status)
+        text = reason or phrase_of(status)
         return Refused(f"received unexpected HTTP status: {status} {text}".rstrip(), status=status)
     code = {"invalid_token": "UNAUTHORIZED", "insufficient_scope": "DENIED"}.get(bearer_error, "")
     if code:
@@ -178,7 +178,8 @@ def syntax_error(body: bytes) -> str:
     return f"invalid character '{text[0]}' looking for beginning of value"
 
 
-def _phrase(status: int) -> str:
+def phrase_of(status: int) -> str:
+    """What the status is called; empty for one without a name."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from wherry.lib.errors import InvalidArgument
 from wherry.oci.manifest import MANIFEST_MAX, OCI_INDEX
 from wherry.transfer.remote.client import Client
 from wherry.transfer.remote.faults import Fault
@@ -68,10 +67,7 @@ def _next_page(response: Response) -> Url | None:
     match = _NEXT.search(response.header("Link"))
     if match is None:
         return None
-    try:
-        following = response.url.join(match[1])
-    except InvalidArgument as error:
-        raise Fault(error.message, retry=False) from None
+    following = response.linked(match[1])
     if following.origin != response.url.origin:
         raise Fault(f"refusing to follow the list of tags to {following}", retry=False)
     return following

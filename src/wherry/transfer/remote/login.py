@@ -6,15 +6,13 @@ from http import HTTPStatus
 
 from wherry.lib.errors import Internal, InvalidArgument, Unauthorized, WherryError
 from wherry.oci.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN, Reference
-from wherry.transfer.remote.client import Client
+from wherry.transfer.remote.client import ANY_STATUS, Client
 from wherry.transfer.remote.credentials import Credentials
-from wherry.transfer.remote.faults import Fault
+from wherry.transfer.remote.faults import Fault, phrase_of
 from wherry.transfer.remote.places import places_of
 from wherry.transfer.remote.registries import Registries
 from wherry.transfer.remote.stop import Stop
 from wherry.transfer.remote.url import parse_url
-
-_FAILED = frozenset(range(300, 600))
 
 
 def log_in(registries: Registries, credentials: Credentials, stop: Stop) -> str:
@@ -51,15 +49,8 @@ def _try(client: Client) -> str:
         identity_token = client.authorize(offline=True)
     except Fault as fault:
         raise fault.during("GET", url) from None
-    with client.call("GET", url, accept=_FAILED) as response:
+    with client.call("GET", url, accept=ANY_STATUS) as response:
         if response.status != HTTPStatus.OK:
-            status = f"{response.status} {_phrase(response.status)}".rstrip()
+            status = f"{response.status} {phrase_of(response.status)}".rstrip()
             raise Fault(f"login attempt to {url} failed with status: {status}")
     return identity_token
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

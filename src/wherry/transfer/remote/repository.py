@@ -1,9 +1,9 @@
 """One repository at its registry, for one user: distribution-spec 1.1 as a client sees it.
 
-    with Registries(settings).open(name, credentials) as repository:
-        found = repository.manifest("latest")
-        with repository.blob(descriptor) as blob:
-            while count := blob.readinto(buffer): …
+    repository = Registries(settings).open(name, credentials)
+    found = repository.manifest("latest")
+    with repository.blob(descriptor) as blob:
+        while count := blob.readinto(buffer): …
 
 All methods block; call them from worker threads. All raise the errors of lib/errors in Docker's words, and
 diff.errors.Stopped once their Stop is set.
@@ -12,7 +12,7 @@ diff.errors.Stopped once their Stop is set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from wherry.lib.errors import InvalidArgument
 from wherry.oci.digest import digest_of, is_digest
@@ -20,7 +20,7 @@ from wherry.oci.manifest import Descriptor
 from wherry.oci.reference import Reference
 from wherry.transfer.remote.blob import BlobReader
 from wherry.transfer.remote.body import Plain, Progress
-from wherry.transfer.remote.client import Client, Place, Services
+from wherry.transfer.remote.client import ANY_STATUS, Client, Place, Services
 from wherry.transfer.remote.faults import Fault, telling
 from wherry.transfer.remote.listing import all_tags, referrers_of
 from wherry.transfer.remote.manifests import ACCEPT, Fetched, read_head, read_manifest
@@ -47,11 +47,6 @@ class Repository:
         self._plain = plain
         self._uploads = Uploads(places.own, self._patience)
 
-    def reach(self) -> None:
-        """Ask the registry itself for its root, unless that was done: what goes wrong then is told before all else."""
-        with telling():
-            self._places.own()
-
     def manifest(self, reference: str, *, head: bool = False) -> Fetched:
         """The manifest or index of a tag or digest (end-3); with ``head`` its type and digest only, where it is told.
 
@@ -65,7 +60,7 @@ class Repository:
         url, headers = client.place.target(f"manifests/{reference}"), {"Accept": ACCEPT}
         if head:
             # The head of a refusal has no words: then it is asked for in full.
-            with client.call("HEAD", url, headers, accept=frozenset(range(400, 600))) as response:
+            with client.call("HEAD", url, headers, accept=ANY_STATUS) as response:
                 found = read_head(response, self.name, reference) if response.status < 400 else None
             if found is not None:
                 return found
@@ -177,12 +172,3 @@ class Repository:
         if not reference or self.name.tag or self.name.digest:
             return self.name
         return Reference(self.name.domain, self.name.path, *(("", reference) if ":" in reference else (reference,)))
-
-    def close(self) -> None:
-        """Nothing is held: kept connections belong to all."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

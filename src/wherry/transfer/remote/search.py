@@ -8,7 +8,7 @@ import msgspec
 
 from wherry.lib.errors import Internal, InvalidArgument
 from wherry.oci.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN, OFFICIAL, Reference
-from wherry.transfer.remote.client import Client, Place
+from wherry.transfer.remote.client import ANY_STATUS, Client, Place
 from wherry.transfer.remote.credentials import Credentials
 from wherry.transfer.remote.faults import Fault, syntax_error, telling
 from wherry.transfer.remote.places import places_of
@@ -20,7 +20,6 @@ ANSWER_MAX = 4 * 1024 * 1024
 LIMIT_MAX = 100
 LIMIT_DEFAULT = 25
 _SCOPE = "registry:catalog:search"
-_FAILED = frozenset(range(300, 600))
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ def _find(registries: Registries, domain: str, stop: Stop) -> Place:
     for place in places_of(registries.settings, Reference(domain, ""), push=True):
         url = place.url.at("/v1/_ping")
         try:
-            Client(registries.services, place, None, (), stop).call("GET", url, accept=_FAILED).close()
+            Client(registries.services, place, None, (), stop).call("GET", url, accept=ANY_STATUS).close()
         except Fault as fault:
             failures.append(fault)
         else:
@@ -97,7 +96,7 @@ def _ask(registries: Registries, place: Place, query: str, credentials: Credenti
         known = credentials is not None and bool(credentials.username) and place.url.scheme == "https"
         client = Client(registries.services, place, credentials if known else None, (), stop, unasked=known)
     url = place.url.at("/v1/search").with_query(query)
-    with client.call("GET", url, headers, accept=_FAILED) as response:
+    with client.call("GET", url, headers, accept=ANY_STATUS) as response:
         if response.status != 200:
             raise Internal(f"unexpected status code {response.status}")
         raw = response.read(ANSWER_MAX)

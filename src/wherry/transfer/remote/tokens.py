@@ -104,7 +104,7 @@ class Tokens:
         try:
             with self._follow(demand, request, stop) as response:
                 if response.status >= 300:
-                    raise _refusal(response)
+                    raise words_of(response)
                 raw = response.read(TOKEN_MAX)
         except Refused:
             raise
@@ -122,11 +122,10 @@ class Tokens:
             response = self._transport.send(
                 method, here, sent, request.body, verify=verify, timeout=self._timeout, stop=stop
             )
-            location = response.header("Location")
-            if method != "GET" or response.status not in {301, 302, 303, 307, 308} or not location:
+            if method != "GET" or not response.redirects:
                 return response
             response.close()
-            there = _joined(here, location)
+            there = response.linked(response.header("Location"))
             if here.scheme == "https" and there.scheme == "http":
                 raise Fault(f"refusing to follow a redirect from https to http: {there}", retry=False)
             here = there
@@ -174,17 +173,11 @@ def _request(demand: Demand, realm: Url) -> _Request:
     return _Request("GET", realm.with_query(urlencode(query)), headers, Plain())
 
 
-def _refusal(response: Response) -> Refused:
+def words_of(response: Response) -> Refused:
+    """The error that an answer is; reads the beginning of its body."""
     body = response.read_some(ERROR_MAX)
     error, description = bearer_error(parse_challenges(response.headers.get_all("WWW-Authenticate") or []))
     return read_refusal(response.status, response.reason, body, error, description)
-
-
-def _joined(here: Url, location: str) -> Url:
-    try:
-        return here.join(location)
-    except InvalidArgument as error:
-        raise Fault(error.message, retry=False) from None
 
 
 def _grant(raw: bytes, asked: float) -> Grant:

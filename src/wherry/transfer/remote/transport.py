@@ -1,4 +1,4 @@
-"""HTTP exchanges over kept connections. Knows nothing of registries: no credentials, no redirects, no meaning."""
+"""HTTP exchanges over kept connections. Knows nothing of registries: no credentials, no meaning; follows nowhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from wherry.diff.errors import Stopped
+from wherry.lib.errors import InvalidArgument
 from wherry.transfer.remote.body import NOTHING, Body, Plain
 from wherry.transfer.remote.connection import Connection, Route, dial, hang_up, mapped
 from wherry.transfer.remote.faults import Broken, Fault
@@ -22,6 +23,7 @@ from wherry.transfer.remote.url import Url
 IDLE_MAX = 8
 """Connections to one origin that are kept for later."""
 IDLE_SECONDS = 60.0
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 READ_SECONDS = 300.0
 """A whole small body, however it drips."""
 DRAIN_MAX = 64 * 1024
@@ -62,6 +64,18 @@ class Response:
     def header(self, name: str) -> str:
         """A header's value, empty when it is not there."""
         return self.headers.get(name, "")
+
+    @property
+    def redirects(self) -> bool:
+        """Whether it sends to another address (RFC 9110, 15.4)."""
+        return self.status in REDIRECTS and bool(self.header("Location"))
+
+    def linked(self, address: str) -> Url:
+        """Where a ``Location`` or ``Link`` of this answer leads. Raises Fault."""
+        try:
+            return self.url.join(address)
+        except InvalidArgument as error:
+            raise Fault(error.message, retry=False) from None
 
     def readinto(self, view: memoryview) -> int:
         """The next bytes, straight from the socket; 0 at the end. Raises Broken, Unreachable, Stopped."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO
 from urllib.parse import urlencode
 
-from wherry.lib.errors import InvalidArgument
 from wherry.oci.reference import Reference
 from wherry.transfer.remote.body import Chunks, File, Plain, Progress
 from wherry.transfer.remote.client import Client, refusal_of
@@ -101,10 +100,7 @@ def _location(response: Response) -> Url:
     location = response.header("Location")
     if not location:
         raise Fault("missing Location header of the upload in the registry's answer", retry=False)
-    try:
-        url = response.url.join(location)
-    except InvalidArgument as error:
-        raise Fault(error.message, retry=False) from None
+    url = response.linked(location)
     if response.url.scheme == "https" and url.scheme == "http":
         if url.host != response.url.host:
             raise Fault(f"refusing to upload in clear to {url}", retry=False)
