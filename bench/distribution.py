@@ -25,8 +25,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -36,6 +38,8 @@ from ratios import Row
 from support.commands import find
 from support.daemons import Daemon, Dockerd, Wherryd, reference_missing
 from support.registries import DOCKER, DOCKER_MANIFEST, Registry
+
+T = TypeVar("T")
 
 ROUNDS = 3
 MB = 1_000_000
@@ -156,12 +160,21 @@ def measure(ours: Wherryd, reference: Dockerd, source: Path, scratch: Path) -> l
 
 def row(name: str, target: float, pair: tuple[Daemon, Daemon], work: Callable[[Daemon], float]) -> Row:
     """Medians of ``work`` on each, turn about."""
+
+    def synced(daemon: Daemon) -> float:
+        os.sync()
+        return work(daemon)
+
+    return Row(name, "s", *medians(pair, synced), target)
+
+
+def medians(pair: tuple[T, T], work: Callable[[T], float]) -> tuple[float, float]:
+    """What ``work`` takes on each, turn about."""
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
-        for daemon, times in zip(pair, taken, strict=True):
-            os.sync()
-            times.append(work(daemon))
-    return Row(name, "s", statistics.median(taken[0]), statistics.median(taken[1]), target)
+        for one, times in zip(pair, taken, strict=True):
+            times.append(work(one))
+    return statistics.median(taken[0]), statistics.median(taken[1])
 
 
 def timed(daemon: Daemon, *args: str, stdout: int = subprocess.DEVNULL) -> float:
@@ -238,11 +251,8 @@ def serving(source: Path, blob: str) -> list[Row]:
             (f"GET of a blob, {CONNECTIONS} connections", 1.25, CONNECTIONS),
             (f"GET of a blob, {CLIENTS} clients at once", 1.25, CLIENTS),
         ):
-            taken: tuple[list[float], list[float]] = ([], [])
-            for _ in range(ROUNDS):
-                for registry, times in zip(pair, taken, strict=True):
-                    times.append(download(registry, f"/v2/large/blobs/{blob}", clients))
-            rows.append(Row(name, "s", statistics.median(taken[0]), statistics.median(taken[1]), target))
+            work = partial(download, path=f"/v2/large/blobs/{blob}", clients=clients)
+            rows.append(Row(name, "s", *medians(pair, work), target))
     return rows
 
 

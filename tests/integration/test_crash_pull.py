@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import pytest
 
-from integration.test_fsck import fsck
 from support.commands import eventually
 from support.daemons import Daemon
+from support.fsck import fsck
 from support.images import Tar, busybox_layer
 from support.registries import Registry
 

@@ -12,11 +12,11 @@ import pytest
 
 from support.commands import eventually, run
 from support.daemons import Daemon
+from support.fsck import WHERRY
 from support.images import docker_archive, small_layer
 
 pytestmark = [pytest.mark.ours, pytest.mark.root]
 
-WHERRY = str(Path(sys.executable).with_name("wherry"))
 MEGABYTE = 1_000_000
 
 

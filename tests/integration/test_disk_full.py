@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from support.commands import eventually, run
 from support.daemons import Daemon, Wherryd
+from support.fsck import fsck
 from support.images import config_of, docker_archive, small_layer
 from support.registries import Registry
 
@@ -22,7 +21,6 @@ MEGABYTE = 1024 * 1024
 DISK = 40 * MEGABYTE
 FULL = "no space left on device"
 PLAIN = "application/vnd.oci.image.layer.v1.tar"
-WHERRY = str(Path(sys.executable).with_name("wherry"))
 
 
 @pytest.fixture
@@ -78,15 +76,8 @@ def whole(daemon: Daemon) -> None:
     """Nothing is damaged, nothing half-made stays, and containers run."""
 
     def clean() -> bool:
-        done = subprocess.run(
-            [WHERRY, "-H", daemon.host, "system", "fsck", "--deep", "--repair", "--format", "json"],
-            capture_output=True,
-            text=True,
-            env=daemon.docker_env(),
-            check=False,
-        )
         # A lease or a record may have had no room to end; anything else would be damage.
-        findings = json.loads(done.stdout)["Findings"]
+        _, findings = fsck(daemon, "--deep", "--repair")
         odd = [one for one in findings if one["Kind"] not in {"lease-stale", "snapshot-stale"} or not one["Mended"]]
         assert odd == []
         return not findings

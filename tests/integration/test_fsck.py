@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,10 @@ import pytest
 
 from support.commands import eventually
 from support.daemons import Daemon
+from support.fsck import WHERRY, fsck
 from support.images import docker_archive, small_layer
 
 pytestmark = [pytest.mark.ours, pytest.mark.root]
-
-WHERRY = str(Path(sys.executable).with_name("wherry"))
-
-
-def fsck(daemon: Daemon, *options: str) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and findings."""
-    done = subprocess.run(
-        [WHERRY, "-H", daemon.host, "system", "fsck", "--format", "json", *options],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=daemon.docker_env(),
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stderr
-    return done.returncode, json.loads(done.stdout)["Findings"]
 
 
 def kinds(findings: list[dict[str, Any]]) -> set[str]:

@@ -78,6 +78,10 @@ def busybox_layer() -> bytes:
     return tar.bytes()
 
 
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def config_of(layers: list[bytes], **config: Any) -> dict[str, Any]:
     """An image configuration for these layers."""
     return {
@@ -85,7 +89,7 @@ def config_of(layers: list[bytes], **config: Any) -> dict[str, Any]:
         "os": "linux",
         "created": EPOCH,
         "config": {"Env": [PATH], "Cmd": ["sh"], **config},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
         "history": [{"created": EPOCH, "created_by": f"layer {number}"} for number, _ in enumerate(layers)],
     }
 
@@ -108,7 +112,7 @@ def docker_archive(tags: list[str], layers: list[bytes], **config: Any) -> bytes
 
 def image_id(layers: list[bytes], **config: Any) -> str:
     """The id that the image of ``docker_archive`` has: the digest of its configuration."""
-    return "sha256:" + hashlib.sha256(json.dumps(config_of(layers, **config)).encode()).hexdigest()
+    return digest_of(json.dumps(config_of(layers, **config)).encode())
 
 
 def small_layer(**files: str) -> bytes:

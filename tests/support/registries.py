@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import http.client
 import json
 import os
@@ -28,7 +27,7 @@ import pytest
 
 from support.box import Box
 from support.commands import eventually, find
-from support.images import config_of
+from support.images import config_of, digest_of
 
 DOCKER = "application/vnd.docker"
 OCI = "application/vnd.oci.image"
@@ -205,10 +204,6 @@ class Registry:
         """The file of a blob, to tamper with."""
         hexadecimal = digest.partition(":")[2]
         return self.storage / f"docker/registry/v2/blobs/sha256/{hexadecimal[:2]}/{hexadecimal}/data"
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def on_platform(descriptor: Descriptor, architecture: str, os_: str = "linux", variant: str = "") -> Descriptor:

@@ -43,6 +43,7 @@ from wherry.engine.containers.service import Containers
 from wherry.engine.containers.users import ImageUsers
 from wherry.engine.events import Events
 from wherry.engine.images import Images
+from wherry.engine.images.fetching import UrlImports
 from wherry.engine.images.pulling import Pulling
 from wherry.engine.images.pushing import Pushing
 from wherry.engine.images.remote_manifests import RemoteManifests
@@ -73,6 +74,7 @@ from wherry.state.schema import MIGRATIONS
 from wherry.transfer.foreign import parse_nondistributable
 from wherry.transfer.remote import Registries
 from wherry.transfer.remote.mirrors import hub_mirrors
+from wherry.transfer.remote.settings import RegistrySettings
 from wherry.transfer.store import ImageStore
 from wherry.wire.container import LogConfig
 
@@ -142,7 +144,7 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
         foreign=parse_nondistributable(config.allow_nondistributable_artifacts),
     )
     stack.callback(pushing.close)
-    pulling = Pulling(store, registries, images, events, downloads=config.max_concurrent_downloads)
+    pulling = Pulling(store, registries, events, downloads=config.max_concurrent_downloads)
     stack.push_async_callback(pulling.close)
     context = Context(
         settings=_settings(config, maps, f"/{config.name}" if cgroups.hierarchies else ""),
@@ -173,7 +175,7 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
     events.observe(budget.observe)
     budget.start()
     system = System(
-        _system_settings(config, context),
+        _system_settings(config, context, registries.settings),
         facts=context.host,
         containers=containers,
         images=images,
@@ -187,7 +189,7 @@ async def _build(config: Config, maps: IdMaps, stack: AsyncExitStack) -> list[Ro
         *manifest_routes.routes(RemoteManifests(registries)),
         *push_routes.routes(pushing),
         *image_routes.routes(images),
-        *image_create_routes.routes(images, pulling),
+        *image_create_routes.routes(images, UrlImports(registries, images), pulling),
         *registry_routes.routes(RegistryQueries(registries)),
         *network_routes.routes(Networks(controller, NetworkDirectory(context), events)),
         *volume_routes.routes(volumes),
@@ -255,9 +257,8 @@ def _network_config(config: Config, maps: IdMaps) -> NetworkConfig:
     )
 
 
-def _system_settings(config: Config, context: Context) -> SystemSettings:
+def _system_settings(config: Config, context: Context, registries: RegistrySettings) -> SystemSettings:
     settings, host = context.settings, context.host
-    registries = registry_settings(config)
     mode = config.default_cgroupns_mode or ("host" if host.cgroup_version == 1 else "private")
     return SystemSettings(
         id=engine_id(config.data_root),

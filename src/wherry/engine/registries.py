@@ -19,6 +19,7 @@ from wherry.transfer.remote.registries import Registries
 from wherry.transfer.remote.repository import Repository
 from wherry.transfer.remote.search import Found, search
 from wherry.transfer.remote.stop import Stop
+from wherry.transfer.resolve import read_blob
 from wherry.transfer.threads import in_own_thread
 from wherry.wire.registry import (
     AuthAnswer,
@@ -117,17 +118,11 @@ def _platforms(repository: Repository, media_type: str, raw: bytes) -> list[Dist
 
 def _platform_of(repository: Repository, config: Descriptor) -> Platform | None:
     """What the image's config says; a config that cannot be had or read leaves the platform unknown, as in Docker."""
-    if config.size > CONFIG_MAX:
+    if not 0 <= config.size <= CONFIG_MAX:
         return None
-    view = memoryview(bytearray(config.size))
-    filled = 0
     try:
-        with repository.blob(config) as blob:
-            while count := blob.readinto(view[filled:]):
-                filled += count
-        if digest_of(view) != config.digest:
-            return None
-        return msgspec.json.decode(view, type=Platform)
+        raw = read_blob(repository, config)
+        return msgspec.json.decode(raw, type=Platform) if digest_of(raw) == config.digest else None
     except (WherryError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 

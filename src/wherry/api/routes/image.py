@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from wherry.api.routes.platforms import decode_platform
+from wherry.api.routes.platforms import decode_platform, platform_in
 from wherry.api.server.routing import ApiVersion, Chunked, Json, Request, Response, Route, Text
 from wherry.lib.clock import ZERO
 from wherry.lib.errors import InvalidArgument
@@ -121,7 +121,7 @@ async def list_images(backend: Backend, request: Request) -> Response:
 async def inspect_image(backend: Backend, request: Request) -> Response:
     """``docker image inspect``."""
     manifests = request.version >= MANIFESTS_SINCE and request.query.flag("manifests")
-    platform = _platform(request, INSPECT_PLATFORM_SINCE)
+    platform = platform_in(request, INSPECT_PLATFORM_SINCE)
     if manifests and platform is not None:
         raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
     return Json(_inspect(backend.inspect(request.path["name"], platform, manifests=manifests), request.version))
@@ -129,7 +129,7 @@ async def inspect_image(backend: Backend, request: Request) -> Response:
 
 async def image_history(backend: Backend, request: Request) -> Response:
     """``docker history``."""
-    return Json(backend.history(request.path["name"], _platform(request, HISTORY_PLATFORM_SINCE)))
+    return Json(backend.history(request.path["name"], platform_in(request, HISTORY_PLATFORM_SINCE)))
 
 
 async def tag_image(backend: Backend, request: Request) -> Response:
@@ -179,11 +179,7 @@ def _only_platform(request: Request) -> Platform | None:
         raise InvalidArgument(
             "multiple platform parameters are not supported in this API version; use API version 1.52 or later"
         )
-    return _platform(request, ARCHIVE_PLATFORM_SINCE)
-
-
-def _platform(request: Request, since: ApiVersion) -> Platform | None:
-    return decode_platform(request.query.text("platform")) if request.version >= since else None
+    return platform_in(request, ARCHIVE_PLATFORM_SINCE)
 
 
 def _summary(summary: ImageSummary, version: ApiVersion) -> ImageSummary:

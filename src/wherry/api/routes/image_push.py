@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Protocol
 
-from wherry.api.routes.platforms import decode_platform
+from wherry.api.routes.credentials import credentials_in
+from wherry.api.routes.platforms import platform_in
 from wherry.api.server.routing import ApiVersion, Chunked, Request, Response, Route
 from wherry.oci.manifest import Platform
+from wherry.transfer.remote.credentials import Credentials
 
 PLATFORM_SINCE = ApiVersion(1, 46)
 """Before, clients may send one all the same; dockerd did not look."""
@@ -17,8 +19,10 @@ PLATFORM_SINCE = ApiVersion(1, 46)
 class Backend(Protocol):
     """Pushes."""
 
-    def push(self, name: str, tag: str, auth: str, platform: Platform | None) -> AsyncIterator[bytes]:
-        """Push a tag, or all of a name; the progress as JSON lines. ``auth`` is the header X-Registry-Auth."""
+    def push(
+        self, name: str, tag: str, credentials: Credentials | None, platform: Platform | None
+    ) -> AsyncIterator[bytes]:
+        """Push a tag, or all of a name; the progress as JSON lines."""
 
 
 def routes(backend: Backend) -> list[Route]:
@@ -28,7 +32,6 @@ def routes(backend: Backend) -> list[Route]:
 
 async def push(backend: Backend, request: Request) -> Response:
     """The status line goes out with the first line of progress; what fails later is the last line."""
-    platform = decode_platform(request.query.text("platform")) if request.version >= PLATFORM_SINCE else None
-    auth = request.headers.get("x-registry-auth", "")
-    lines = backend.push(request.path["name"], request.query.text("tag"), auth, platform)
+    platform = platform_in(request, PLATFORM_SINCE)
+    lines = backend.push(request.path["name"], request.query.text("tag"), credentials_in(request), platform)
     return Chunked(lines, "application/json")

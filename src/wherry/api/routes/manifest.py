@@ -9,12 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
+from wherry.api.routes.credentials import credentials_in
 from wherry.api.server.routing import Json, Request, Response, Route
 from wherry.lib.errors import InvalidArgument
-from wherry.transfer.remote.credentials import Credentials, decode_auth
+from wherry.transfer.remote.credentials import Credentials
 from wherry.wire.manifest import Put, PutManifest, RemoteManifest
-
-AUTH = "x-registry-auth"
 
 
 class Backend(Protocol):
@@ -37,15 +36,13 @@ def routes(backend: Backend) -> list[Route]:
 
 async def fetch(backend: Backend, request: Request) -> Response:
     """``wherry manifest create`` and ``inspect``."""
-    credentials = decode_auth(request.headers.get(AUTH, ""))
-    return Json(await backend.fetch(_name(request), credentials, insecure=request.query.flag("insecure")))
+    return Json(await backend.fetch(_name(request), credentials_in(request), insecure=request.query.flag("insecure")))
 
 
 async def put(backend: Backend, request: Request) -> Response:
     """``wherry manifest push``."""
     body = await request.json(PutManifest)
-    credentials = decode_auth(request.headers.get(AUTH, ""))
-    digest = await backend.put(_name(request), body, credentials, insecure=request.query.flag("insecure"))
+    digest = await backend.put(_name(request), body, credentials_in(request), insecure=request.query.flag("insecure"))
     return Json(Put(digest=digest), status=201)
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from wherry.api.server.routing import ApiVersion, Request
 from wherry.lib.errors import InvalidArgument
 from wherry.oci.manifest import Platform
+
+
+def platform_in(request: Request, since: ApiVersion) -> Platform | None:
+    """The one that a request names; before ``since`` the parameter meant nothing."""
+    return decode_platform(request.query.text("platform")) if request.version >= since else None
 
 
 def decode_platform(text: str) -> Platform | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
+from wherry.api.routes.credentials import credentials_in
 from wherry.api.server.routing import ApiVersion, Json, Request, Response, Route
 from wherry.lib.errors import InvalidArgument
 from wherry.lib.filters import Filters
-from wherry.transfer.remote.credentials import AuthConfig, Credentials, credentials_of, decode_auth
+from wherry.transfer.remote.credentials import AuthConfig, Credentials, credentials_of
 from wherry.wire.registry import AuthAnswer, DistributionInspect, SearchResult
 
 
@@ -44,14 +45,14 @@ async def log_in(backend: Backend, request: Request) -> Response:
 
 async def inspect_distribution(backend: Backend, request: Request) -> Response:
     """What a name leads to at its registry."""
-    return Json(await backend.distribution(request.path["name"], _credentials(request)))
+    return Json(await backend.distribution(request.path["name"], credentials_in(request)))
 
 
 async def search_images(backend: Backend, request: Request) -> Response:
     """``docker search``."""
     query = request.query
     limit = _limit(query.text("limit"))
-    return Json(await backend.search(query.text("term"), limit, query.filters(), _credentials(request)))
+    return Json(await backend.search(query.text("term"), limit, query.filters(), credentials_in(request)))
 
 
 def _limit(text: str) -> int:
@@ -59,7 +60,3 @@ def _limit(text: str) -> int:
         return int(text or "0")
     except ValueError:
         raise InvalidArgument(f'invalid limit specified: strconv.Atoi: parsing "{text}": invalid syntax') from None
-
-
-def _credentials(request: Request) -> Credentials | None:
-    return decode_auth(request.headers.get("x-registry-auth", ""))

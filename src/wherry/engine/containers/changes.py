@@ -7,16 +7,17 @@ import os
 
 from wherry.diff.changes import changes_of
 from wherry.engine.containers.context import Context
-from wherry.lib.errors import Internal
+from wherry.engine.containers.record import ContainerRecord
+from wherry.engine.containers.state import Status
+from wherry.lib.errors import Conflict, Internal
 from wherry.snapshots.merged import Merged
-from wherry.snapshots.snapshotter import SKELETON
 
 
 async def changes(context: Context, key: str) -> list[tuple[str, int]]:
     """Paths, and what happened to them (``diff.changes``). Raises NotFound, Internal."""
     entry = context.registry.find(key)
     async with context.snapshots.changes(entry.id) as directory:
-        lowers = lowers_of(context, entry.id)
+        lowers = context.snapshots.below(entry.id)
 
         def work() -> list[tuple[str, int]]:
             with Merged.open(lowers) as merged:
@@ -28,8 +29,9 @@ async def changes(context: Context, key: str) -> list[tuple[str, int]]:
             raise Internal(f"the files of container {entry.id} cannot be read: {error}") from error
 
 
-def lowers_of(context: Context, container_id: str) -> tuple[str, ...]:
-    """The directories that a container stands on, top first; the skeleton under all of them is none of its changes."""
-    below = context.snapshots.chain(container_id)[1:]
-    numbers = (*(row.number for row in below), SKELETON)
-    return tuple(f"{context.snapshots.directory(number)}/fs" for number in numbers)
+def check_there(record: ContainerRecord, verb: str) -> None:
+    """Raise Conflict if its files go, or are half gone: nobody may ``verb`` it any more."""
+    if record.state.status is Status.DEAD:
+        raise Conflict(f"You cannot {verb} container {record.id} which is Dead")
+    if record.state.status is Status.REMOVING:
+        raise Conflict(f"You cannot {verb} container {record.id} which is being removed")

@@ -11,13 +11,14 @@ import msgspec
 
 from wherry.diff.compare import layer_of
 from wherry.engine.containers import foreign, notify, stop
+from wherry.engine.containers.changes import check_there
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.merge import merge
 from wherry.engine.containers.record import ContainerRecord
 from wherry.engine.containers.registry import Entry
 from wherry.engine.containers.state import Status
 from wherry.engine.images.changes import apply_changes
-from wherry.lib.errors import Conflict, InvalidArgument, WherryError
+from wherry.lib.errors import InvalidArgument, WherryError
 from wherry.linux.cgroups import CgroupError
 from wherry.oci.image import ImageConfig
 from wherry.oci.reference import Reference, parse_reference
@@ -43,7 +44,7 @@ async def commit(
     names = _names(repository, tag)
     entry = context.registry.find(key)
     record = entry.record
-    _check(record)
+    check_there(record, "commit")
     child = _child(record, config, changes, author=author, comment=comment)
     async with contextlib.AsyncExitStack() as stack:
         async with _still(context, entry, pause=pause), context.snapshots.changes(record.id) as directory:
@@ -62,13 +63,6 @@ def _names(repository: str, tag: str) -> tuple[Reference, ...]:
     if name.digest:
         raise InvalidArgument("cannot import digest reference")
     return ((name.with_tag(tag) if tag else name).tagged(),)
-
-
-def _check(record: ContainerRecord) -> None:
-    if record.state.status is Status.DEAD:
-        raise Conflict(f"You cannot commit container {record.id} which is Dead")
-    if record.state.status is Status.REMOVING:
-        raise Conflict(f"You cannot commit container {record.id} which is being removed")
 
 
 def _child(

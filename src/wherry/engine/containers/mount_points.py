@@ -11,10 +11,11 @@ import msgspec
 from wherry.engine.containers.context import Context
 from wherry.engine.containers.record import ContainerRecord, MountRecord
 from wherry.lib.errors import InvalidArgument
+from wherry.linux.copying import Owner
 from wherry.linux.overlay_view import open_view
 from wherry.linux.paths import open_in
 from wherry.runtime.spec_mounts import Bind, Tmpfs, tmpfs_options
-from wherry.volumes.populate import Owner, copy_up
+from wherry.volumes.populate import copy_up
 from wherry.wire.container import MountPoint
 
 

@@ -48,6 +48,11 @@ class Entry:
     def name(self) -> str:
         return self.record.name
 
+    @property
+    def busy(self) -> bool:
+        """It runs, or is about to, or somebody is changing it: what it has in the kernel and on disk is its own."""
+        return self.record.state.alive or self.lock.locked()
+
     def cancel_restart(self) -> None:
         """No restart that is still waiting will happen."""
         if self.restart_timer is not None:
@@ -80,6 +85,10 @@ class Registry:
 
     def __contains__(self, container_id: str) -> bool:
         return container_id in self._entries
+
+    def get(self, container_id: str) -> Entry | None:
+        """The container of a full id."""
+        return self._entries.get(container_id)
 
     def known(self) -> frozenset[str]:
         """The ids of all containers, and of those that are being made."""

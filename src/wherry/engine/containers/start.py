@@ -80,10 +80,10 @@ async def _launch(context: Context, entry: Entry, undo: contextlib.AsyncExitStac
     undo.push_async_callback(context.networks.leave, record.id)
     sandbox = await networking.join(context, record, sharing.user_namespace(context, record))
     undo.push_async_callback(mount_points.end_use, context, record)
-    await context.snapshots.ready(record.id, id_maps(record.host_config, context.settings.defaults.maps))
+    root = await _root(context, record)
     mounts = await mount_points.make_ready(context, record)
     undo.callback(shared_memory.release, context.settings.directory(record.id))
-    request = _request(context, record, sandbox, mounts, await _edits(context, record))
+    request = _request(context, record, sandbox, mounts, await _edits(context, record), root=root)
     profile = _seccomp_profile(context, record, _security(context, record), privileged=False)
     request = await foreign.adapt(context, record, request, profile)
     undo.callback(remove_tree, str(request.bundle))
@@ -93,6 +93,15 @@ async def _launch(context: Context, entry: Entry, undo: contextlib.AsyncExitStac
     started = msgspec.structs.replace(record, state=state, sandbox=sandbox, manually_stopped=False)
     await context.registry.update(entry, started)
     return shim
+
+
+async def _root(context: Context, record: ContainerRecord) -> OverlayRoot:
+    """Its snapshot, ready to be mounted."""
+    maps = id_maps(record.host_config, context.settings.defaults.maps)
+    overlay = await context.snapshots.ready(record.id, maps)
+    return OverlayRoot(
+        lower=overlay.lower, upper=overlay.upper, work=overlay.work, idmap=bool(maps) and not overlay.mapped
+    )
 
 
 async def _end(shim: Shim) -> None:
@@ -116,12 +125,12 @@ def _request(
     sandbox: SandboxRecord,
     mounts: list[Bind | Tmpfs],
     edits: list[ContainerEdits],
+    *,
+    root: OverlayRoot,
 ) -> LaunchRequest:
     config, host = record.config, record.host_config
     defaults = context.settings.defaults
     security = _security(context, record)
-    maps = id_maps(host, defaults.maps)
-    overlay = context.snapshots.overlay(record.id)
     spec: dict[str, Any] = build_spec(
         SpecInput(
             id=record.id,
@@ -138,7 +147,7 @@ def _request(
             devices=resolve_devices(host),
             security=security,
             default_ulimits=defaults.ulimits,
-            maps=maps,
+            maps=id_maps(host, defaults.maps),
             labels=confinement.labels(record),
         )
     )
@@ -149,9 +158,7 @@ def _request(
         id=record.id,
         bundle=context.settings.bundle(record.id),
         spec=spec,
-        root=OverlayRoot(
-            lower=overlay.lower, upper=overlay.upper, work=overlay.work, idmap=bool(maps) and not overlay.mapped
-        ),
+        root=root,
         stdio=Stdio(
             tty=config.tty,
             stdin=config.open_stdin,

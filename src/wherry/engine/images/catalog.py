@@ -9,7 +9,7 @@ from wherry.lib.errors import NotFound, WherryError
 from wherry.oci.digest import Digest
 from wherry.oci.image import CONFIG_MAX, ParsedImage, parse_image
 from wherry.oci.reference import Reference, parse_any, parse_reference
-from wherry.state.image import ImageDocument
+from wherry.state.image import ImageDocument, ImageRecords
 from wherry.transfer.store import ImageStore
 
 ALGORITHM = "sha256:"
@@ -45,9 +45,7 @@ class Catalog:
 
     def all(self) -> list[ImageRecord]:
         """Every image whose config can be read; damage is named at start-up."""
-        names: dict[str, list[Reference]] = {}
-        for name, image_id in self._store.images.all_names():
-            names.setdefault(image_id, []).append(parse_reference(name))
+        names = names_by_image(self._store.images)
         found = []
         for document in self._store.images.all():
             try:
@@ -83,6 +81,14 @@ class Catalog:
             return None
         found = self._store.images.ids_from(prefix)
         return found[0] if len(found) == 1 else None
+
+
+def names_by_image(images: ImageRecords) -> dict[str, list[Reference]]:
+    """The names of every image that has one, by its id."""
+    names: dict[str, list[Reference]] = {}
+    for name, image_id in images.all_names():
+        names.setdefault(image_id, []).append(parse_reference(name))
+    return names
 
 
 def is_id_prefix(image_id: str, text: str) -> bool:

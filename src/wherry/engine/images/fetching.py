@@ -30,42 +30,48 @@ class Importer(Protocol):
         """The id of the image."""
 
 
-async def import_url(
-    registries: Registries,
-    importer: Importer,
-    source: str,
-    *,
-    repository: str,
-    tag: str,
-    message: str,
-    changes: Sequence[str],
-    platform: str,
-) -> AsyncIterator[bytes]:
-    """Import what ``source`` serves; JSON lines. Raises NotFound, InvalidArgument, Internal before the first one."""
-    url = page_url(source)
-    page = await open_page(registries, url)
-    yield progress.encode(progress.told(f"Downloading from {url}"))
-    board = Board()
+class UrlImports:
+    """The use case."""
 
-    def told(current: int) -> None:
-        board.say(progress.moved("", "Importing", progress.Detail(current, page.total)))
+    def __init__(self, registries: Registries, importer: Importer) -> None:
+        self._registries = registries
+        self._importer = importer
 
-    work = asyncio.ensure_future(
-        importer.import_(
-            page.pieces(told),
-            repository=repository,
-            tag=tag,
-            message=message or f"Imported from {url}",
-            changes=changes,
-            platform=platform,
+    async def import_url(
+        self,
+        source: str,
+        *,
+        repository: str = "",
+        tag: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+    ) -> AsyncIterator[bytes]:
+        """Import what ``source`` serves; JSON lines. Raises NotFound, InvalidArgument, Internal before the first."""
+        url = page_url(source)
+        page = await open_page(self._registries, url)
+        yield progress.encode(progress.told(f"Downloading from {url}"))
+        board = Board()
+
+        def told(current: int) -> None:
+            board.say(progress.moved("", "Importing", progress.Detail(current, page.total)))
+
+        work = asyncio.ensure_future(
+            self._importer.import_(
+                page.pieces(told),
+                repository=repository,
+                tag=tag,
+                message=message or f"Imported from {url}",
+                changes=changes,
+                platform=platform,
+            )
         )
-    )
-    try:
-        async for line in board.until(work):
-            yield progress.encode(line)
-    except WherryError as error:
-        yield progress.encode(progress.failed(error.message))
-        return
-    finally:
-        await give_up(work)
-    yield progress.encode(progress.told(work.result()))
+        try:
+            async for line in board.until(work):
+                yield progress.encode(line)
+        except WherryError as error:
+            yield progress.encode(progress.failed(error.message))
+            return
+        finally:
+            await give_up(work)
+        yield progress.encode(progress.told(work.result()))

@@ -14,7 +14,7 @@ from wherry.engine.images.model import ImageRecord, ImageUser
 from wherry.engine.images.platforms import platform_of
 from wherry.lib.errors import WherryError
 from wherry.oci.digest import Digest
-from wherry.oci.index import REFERENCE_TYPE, parse_index
+from wherry.oci.index import REFERENCE_DIGEST, REFERENCE_TYPE, parse_index
 from wherry.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -30,8 +30,6 @@ from wherry.transfer.store import ImageStore
 from wherry.wire.image import Attestation, ImageData, ManifestSize, ManifestSummary, UnpackedSize
 
 ATTESTATION = "attestation-manifest"
-REFERENCE_DIGEST = "vnd.docker.reference.digest"
-"""Annotation of an attestation: the digest of the manifest that it speaks of."""
 
 
 class Manifests:

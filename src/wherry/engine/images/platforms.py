@@ -9,6 +9,7 @@ from __future__ import annotations
 from wherry.engine.images.model import ImageRecord
 from wherry.lib.errors import NotFound
 from wherry.oci.manifest import Platform
+from wherry.oci.platform import show_platform
 
 _USUAL = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 """The variant that goes without saying."""
@@ -21,8 +22,8 @@ def check_platform(record: ImageRecord, name: str, wanted: Platform | None) -> N
     own = platform_of(record)
     if (own.os, own.architecture) != (wanted.os, wanted.architecture) or _rank(own) > _rank(wanted):
         raise NotFound(
-            f"image with reference {name} was found but its platform ({shown(own)}) does not match the specified "
-            f"platform ({shown(wanted)})"
+            f"image with reference {name} was found but its platform ({show_platform(own)}) does not match "
+            f"the specified platform ({show_platform(wanted)})"
         )
 
 
@@ -31,11 +32,6 @@ def platform_of(record: ImageRecord) -> Platform:
     return Platform(
         os=record.os, architecture=record.architecture, variant=record.variant, os_version=record.image.os_version
     )
-
-
-def shown(platform: Platform) -> str:
-    """os/architecture/variant."""
-    return "/".join(part for part in (platform.os, platform.architecture, platform.variant) if part) or "unknown"
 
 
 def _rank(platform: Platform) -> int:

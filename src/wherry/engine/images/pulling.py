@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from wherry.engine.images.fetching import Importer, import_url
 from wherry.engine.images.model import EventSink
 from wherry.lib.errors import InvalidArgument, NotFound, WherryError
 from wherry.oci.image import ImageConfig
@@ -22,7 +21,7 @@ from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer import progress
 from wherry.transfer.board import Board
 from wherry.transfer.pull import Puller
-from wherry.transfer.remote import Credentials, Registries, Stop, decode_auth
+from wherry.transfer.remote import Credentials, Registries, Stop
 from wherry.transfer.resolve import Resolved, resolve
 from wherry.transfer.source import FetchedManifest, Origin, Source
 from wherry.transfer.store import ImageStore
@@ -34,23 +33,22 @@ T = TypeVar("T")
 class Pulling:
     """The pulls of one daemon."""
 
-    def __init__(
-        self, store: ImageStore, registries: Registries, importer: Importer, events: EventSink, *, downloads: int
-    ) -> None:
+    def __init__(self, store: ImageStore, registries: Registries, events: EventSink, *, downloads: int) -> None:
         self._registries = registries
         self._puller = Puller(store, downloads)
-        self._importer = importer
         self._events = events
 
     async def close(self) -> None:
         """Wait until what was given up is gone; the pulls must have ended."""
         await self._puller.close()
 
-    async def pull(self, image: str, tag: str, *, platform: str = "", auth: str = "") -> AsyncIterator[bytes]:
+    async def pull(
+        self, image: str, tag: str, *, platform: str = "", credentials: Credentials | None = None
+    ) -> AsyncIterator[bytes]:
         """Pull; JSON lines. Raises InvalidArgument, NotFound, Unauthorized, Internal before the first one."""
         wanted = parse_platform(platform) if platform else normalize(host_platform())
         name = pull_name(image, tag)
-        run = _Run(self._registries, self._puller, name, decode_auth(auth), wanted)
+        run = _Run(self._registries, self._puller, name, credentials, wanted)
         begun = updated = False
         found: Resolved | None = None
         try:
@@ -79,28 +77,6 @@ class Pulling:
         self._events.emit("image", "pull", name.familiar, {**(labels or {}), "name": name.familiar_name})
         if platform and found is not None and (warning := _mismatch(name, found, wanted)):
             yield progress.encode(progress.told(f"WARNING: {warning}"))
-
-    def import_url(
-        self,
-        source: str,
-        *,
-        repository: str = "",
-        tag: str = "",
-        message: str = "",
-        changes: Sequence[str] = (),
-        platform: str = "",
-    ) -> AsyncIterator[bytes]:
-        """Make an image of what a URL serves; JSON lines. Raises as ``pull`` does."""
-        return import_url(
-            self._registries,
-            self._importer,
-            source,
-            repository=repository,
-            tag=tag,
-            message=message,
-            changes=changes,
-            platform=platform,
-        )
 
 
 class _Run:

@@ -20,7 +20,7 @@ from wherry.state import image as image_state
 from wherry.transfer import progress
 from wherry.transfer.board import Board
 from wherry.transfer.push import Pusher
-from wherry.transfer.remote import Credentials, Registries, Repository, Stop, decode_auth
+from wherry.transfer.remote import Credentials, Registries, Repository, Stop
 from wherry.transfer.store import ImageStore
 
 
@@ -48,13 +48,13 @@ class Pushing:
         """Let go of the threads."""
         self._pusher.close()
 
-    async def push(self, name: str, tag: str, auth: str, platform: Platform | None) -> AsyncGenerator[bytes, None]:
+    async def push(
+        self, name: str, tag: str, credentials: Credentials | None, platform: Platform | None
+    ) -> AsyncGenerator[bytes, None]:
         """Push one tag, or without ``tag`` (and none in ``name``) all of them; JSON lines for the client.
 
-        ``auth`` is the header X-Registry-Auth. A fault is the last line, as in Docker; before the first one,
-        InvalidArgument and NotFound are raised.
+        A fault is the last line, as in Docker; before the first one, InvalidArgument and NotFound are raised.
         """
-        credentials = decode_auth(auth)
         reference = _wanted(name, tag)
         if platform is not None:
             check_platform(self._catalog.resolve(reference.familiar), reference.familiar, platform)

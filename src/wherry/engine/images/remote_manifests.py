@@ -16,6 +16,7 @@ from wherry.oci.manifest import INDEXES, MANIFEST_MAX, MANIFESTS, Descriptor, pa
 from wherry.oci.reference import Reference, parse_reference
 from wherry.transfer.remote import Credentials, Registries, Repository, Stop
 from wherry.transfer.remote.insecure import Insecure
+from wherry.transfer.resolve import read_blob
 from wherry.transfer.threads import in_own_thread
 from wherry.wire.manifest import PlatformOf, PutManifest, RemoteManifest
 
@@ -129,9 +130,9 @@ def _pieces(origin: Repository, blob: Descriptor) -> Iterator[bytes]:
 def _platform(repository: Repository, raw: bytes) -> PlatformOf | None:
     """What the manifest's config says that the image runs on; None if it is no image's config."""
     config = parse_manifest(raw).config
-    if config.size > CONFIG_MAX:
+    if not 0 <= config.size <= CONFIG_MAX:
         return None
-    data = b"".join(_pieces(repository, config))
+    data = read_blob(repository, config)
     try:
         image = parse_image(data).image
     except WherryError:

@@ -25,7 +25,7 @@ from wherry.oci.platform import fits, show_platform
 from wherry.oci.reference import Reference, parse_any, parse_reference
 from wherry.state import image as image_state
 from wherry.transfer import progress
-from wherry.transfer.committing import Child, Pieces, commit_layer, discard, take_layer
+from wherry.transfer.committing import Child, Pieces, commit_layer, take_layer
 from wherry.transfer.importing import import_config, import_rootfs
 from wherry.transfer.load import LayerProgress, Loaded, load_archive
 from wherry.transfer.members import Member
@@ -108,7 +108,8 @@ class Images:
         self, name: str, platform: Platform | None = None, *, force: bool = False, prune: bool = True
     ) -> list[DeleteItem]:
         """Remove a name or an image. Raises NotFound, Conflict, InvalidArgument."""
-        check_platform(self.resolve(name), name, platform)
+        if platform is not None:
+            check_platform(self.resolve(name), name, platform)
         return await self._removal.remove(name, force=force, prune=prune)
 
     async def prune(self, filters: Filters) -> PruneReport:
@@ -200,7 +201,7 @@ class Images:
 
     async def drop_layer(self, layer: Member) -> None:
         """Forget one that did not become part of an image."""
-        await asyncio.to_thread(discard, layer)
+        await asyncio.to_thread(layer.discard)
 
     async def commit(self, parent_id: str, layer: Member, child: Child, names: Sequence[Reference]) -> str:
         """Make an image of another one and a layer; its id. Raises NotFound, Internal."""

@@ -24,6 +24,7 @@ from pathlib import Path
 
 _BLOCK = 512
 """The unit of st_blocks, whatever the file system's is."""
+_NOTHING = (0, 0)
 
 
 @dataclass(slots=True)
@@ -40,10 +41,14 @@ class Area:
     def add(self, name: str, size: int, allocated: int) -> None:
         """One more thing, or more of one."""
         self.items += name not in self.parts and name != "."  # which is the directory that all are in
-        before = self.parts.get(name, (0, 0))
+        before = self.parts.get(name, _NOTHING)
         self.parts[name] = (before[0] + size, before[1] + allocated)
         self.size += size
         self.allocated += allocated
+
+    def allocated_of(self, name: str) -> int:
+        """Bytes given for one thing; 0 for what is not there."""
+        return self.parts.get(name, _NOTHING)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from wherry.engine.containers.context import Context
+from wherry.engine.images.catalog import names_by_image
 from wherry.engine.system.budget import Candidate
 from wherry.lib.errors import Conflict
-from wherry.oci.reference import parse_reference
 from wherry.state import content as content_state
 from wherry.transfer.store import ImageStore
 from wherry.wire.image import DeleteItem
@@ -32,13 +32,8 @@ class EvictableImages:
 
     def records(self) -> list[Candidate]:
         """Every image."""
-        names: dict[str, list[str]] = {}
-        for name, image_id in self._store.images.all_names():
-            names.setdefault(image_id, []).append(name)
-        return [
-            Candidate(document=one, references=tuple(parse_reference(name) for name in names.get(one.id, ())))
-            for one in self._store.images.all()
-        ]
+        names = names_by_image(self._store.images)
+        return [Candidate(document=one, references=tuple(names.get(one.id, ()))) for one in self._store.images.all()]
 
     def in_use(self, image_id: str) -> bool:
         """Whether a container is made of it, or an image built on it; all are while a container is being made."""
@@ -71,10 +66,11 @@ class ContainerLogs:
         return [
             self._context.settings.directory(entry.id)
             for entry in self._context.registry
-            if not (stopped and (entry.record.state.alive or entry.lock.locked()))
+            if not (stopped and entry.busy)
         ]
 
 
 def image_of(context: Context, container_id: str) -> str | None:
     """The image that a container was made of."""
-    return next((entry.record.image_id for entry in context.registry if entry.id == container_id), None)
+    entry = context.registry.get(container_id)
+    return entry.record.image_id if entry is not None else None

@@ -7,11 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from wherry.engine.images.catalog import names_by_image
 from wherry.engine.system.areas import Area, Snapshot, measure
 from wherry.engine.system.budget import Budget
 from wherry.engine.system.uses import Uses
 from wherry.lib.clock import rfc3339
-from wherry.oci.reference import parse_reference
 from wherry.snapshots.model import COMMITTED
 from wherry.state.image import ImageDocument
 from wherry.transfer.store import ImageStore
@@ -55,13 +55,11 @@ class Explained:
         for document in documents:
             for key in {*document.chain, *document.blobs}:
                 owners[key] += 1
-        names: defaultdict[str, list[str]] = defaultdict(list)
-        for name, image_id in self._store.images.all_names():
-            names[image_id].append(parse_reference(name).familiar)
+        names = names_by_image(self._store.images)
         return [
             {
                 "Id": document.id,
-                "Names": names[document.id],
+                "Names": [name.familiar for name in names.get(document.id, ())],
                 "LastUsed": rfc3339(self._uses.last(document)),
                 **_shares("Layer", layers, set(document.chain), owners),
                 **_shares("Blob", blobs, set(document.blobs), owners),
@@ -72,8 +70,8 @@ class Explained:
 
 
 def _shares(what: str, area: Area, keys: set[str], owners: dict[str, int]) -> dict[str, int]:
-    unique = sum(area.parts.get(key, (0, 0))[1] for key in keys if owners[key] == 1)
-    shared = sum(area.parts.get(key, (0, 0))[1] for key in keys if owners[key] > 1)
+    unique = sum(area.allocated_of(key) for key in keys if owners[key] == 1)
+    shared = sum(area.allocated_of(key) for key in keys if owners[key] > 1)
     return {f"{what}Unique": unique, f"{what}Shared": shared}
 
 
@@ -83,7 +81,7 @@ def _layer(document: ImageDocument, number: int, layers: Area, owners: dict[str,
         "ChainId": layer.chain_id,
         "DiffId": layer.diff_id,
         "Digest": layer.digest,
-        "Allocated": layers.parts.get(layer.chain_id, (0, 0))[1],
+        "Allocated": layers.allocated_of(layer.chain_id),
         "BlobSize": layer.size,
         "Images": owners[layer.chain_id],
     }
@@ -94,9 +92,9 @@ def _containers(areas: dict[str, Area]) -> list[dict[str, Any]]:
     return [
         {
             "Id": key,
-            "Layer": areas["containers"].parts.get(key, (0, 0))[1],
-            "Log": areas["logs"].parts.get(key, (0, 0))[1],
-            "Files": areas["container files"].parts.get(key, (0, 0))[1],
+            "Layer": areas["containers"].allocated_of(key),
+            "Log": areas["logs"].allocated_of(key),
+            "Files": areas["container files"].allocated_of(key),
         }
         for key in sorted(keys)
     ]

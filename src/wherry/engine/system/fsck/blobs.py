@@ -62,15 +62,12 @@ class Blobs:
 
     @staticmethod
     def _stray(path: Path) -> Finding:
-        async def mend() -> None:
-            await asyncio.to_thread(_unlink, path)
-
         return Finding(
             kind="ingest-orphan",
             subject=path.name,
             problem="a file on its way in that nobody writes any more",
             remedy="is deleted",
-            mend=mend,
+            mend=partial(asyncio.to_thread, _unlink, path),
         )
 
 

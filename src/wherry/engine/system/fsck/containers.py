@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 from wherry.engine.containers import shared_memory
@@ -13,8 +14,7 @@ from wherry.engine.system.fsck.finding import Finding, Mend
 from wherry.lib.errors import Conflict
 from wherry.linux.trees import remove_tree
 from wherry.snapshots.model import ACTIVE
-
-EXTRACT = "extract-"
+from wherry.snapshots.snapshotter import EXTRACT
 
 
 class ContainerFiles:
@@ -98,15 +98,12 @@ class ContainerFiles:
         )
 
     def _unowned(self, key: str) -> Finding:
-        async def mend() -> None:
-            await self._context.snapshots.remove(key)
-
         return Finding(
             kind="snapshot-unowned",
             subject=key,
             problem="a container's own layer, and there is no such container",
             remedy="is deleted",
-            mend=mend,
+            mend=partial(self._context.snapshots.remove, key),
         )
 
 

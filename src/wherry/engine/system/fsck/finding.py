@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-Mend = Callable[[], Awaitable[None]]
+Mend = Callable[[], Awaitable[object]]
 """Does away with a difference. Raises WherryError, OSError, sqlite3.Error when it cannot."""
 
 

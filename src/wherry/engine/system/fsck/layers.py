@@ -23,11 +23,10 @@ from wherry.lib.ids import short
 from wherry.linux.trees import usage
 from wherry.oci.digest import Digest
 from wherry.snapshots.model import COMMITTED, SnapshotRow
+from wherry.snapshots.snapshotter import EXTRACT
 from wherry.state.image import Layer
 from wherry.transfer.store import ImageStore
 from wherry.transfer.threads import interruptible
-
-EXTRACT = "extract-"
 
 
 class LayerRepair:
@@ -74,9 +73,8 @@ class LayerRepair:
 
     def _busy(self, chain_id: str) -> str:
         """The name of a running container that stands on the layer; empty where none does."""
-        busy = [entry for entry in self._registry if entry.record.state.alive or entry.lock.locked()]
-        for entry in busy:
-            if any(row.key == chain_id for row in self._store.snapshots.chain(entry.id)):
+        for entry in self._registry:
+            if entry.busy and any(row.key == chain_id for row in self._store.snapshots.chain(entry.id)):
                 return entry.name
         return ""
 
@@ -108,27 +106,21 @@ class Layers:
         return found + [self._stray(name) for name in strays]
 
     def _half(self, row: SnapshotRow) -> Finding:
-        async def mend() -> None:
-            await self._store.snapshots.remove(row.key)
-
         return Finding(
             kind="snapshot-stale",
             subject=row.key,
             problem="the record of a layer whose unpacking was given up",
             remedy="is forgotten",
-            mend=mend,
+            mend=partial(self._store.snapshots.remove, row.key),
         )
 
     def _stray(self, name: str) -> Finding:
-        async def mend() -> None:
-            await asyncio.to_thread(self._store.snapshots.remove_unrecorded, name)
-
         return Finding(
             kind="snapshot-orphan",
             subject=name,
             problem="a directory below snapshots that no record knows",
             remedy="is deleted",
-            mend=mend,
+            mend=partial(asyncio.to_thread, self._store.snapshots.remove_unrecorded, name),
         )
 
 

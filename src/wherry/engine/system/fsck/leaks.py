@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from wherry.engine.system.fsck.finding import Finding
 from wherry.lib.ids import short
 from wherry.state import garbage
@@ -22,15 +24,12 @@ class Leases:
         return [self._stale(identifier) for identifier in self._store.leases.stale()]
 
     def _stale(self, identifier: str) -> Finding:
-        async def mend() -> None:
-            await self._store.leases.end_stale(identifier)
-
         return Finding(
             kind="lease-stale",
             subject=identifier,
             problem="the lease of an operation that is over",
             remedy="is ended",
-            mend=mend,
+            mend=partial(self._store.leases.end_stale, identifier),
         )
 
 
@@ -49,15 +48,12 @@ class Unneeded:
         return blobs + [self._finding("layer-unneeded", key, f"layer {short(key)}") for key, _ in found.snapshots]
 
     def _finding(self, kind: str, subject: str, what: str) -> Finding:
-        async def mend() -> None:
-            await self._store.collect()
-
         return Finding(
             kind=kind,
             subject=subject,
             problem=f"{what} that no image, container or operation needs",
             remedy="is forgotten and deleted",
-            mend=mend,
+            mend=self._store.collect,
         )
 
 

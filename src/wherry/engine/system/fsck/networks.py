@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from wherry.engine.containers.context import Context
@@ -37,8 +38,7 @@ class NetworkThings:
             if bridge not in links:
                 found.append(self._bridge(network, bridge))
             found += [self._stray(name) for name in await self._strays(network)]
-        busy = {entry.id for entry in self._context.registry if entry.lock.locked()}
-        live = busy | {entry.id for entry in self._context.registry if entry.record.state.alive}
+        live = {entry.id for entry in self._context.registry if entry.busy}
         endpoints = ledger.all_endpoints()
         found += [_linkless(one) for one in endpoints if one.link and one.link not in links]
         found += [self._gone(key) for key in sorted({one.container_id for one in endpoints} - live)]
@@ -55,75 +55,59 @@ class NetworkThings:
         return await room.kernel(room.fabric.driver(network).strays, room.fabric.host, network, endpoints)
 
     def _bridge(self, network: Network, bridge: str) -> Finding:
-        async def mend() -> None:
-            await self._room.kernel(self._room.fabric.driver(network).up, self._room.fabric.host, network)
-
+        room = self._room
         return Finding(
             kind="bridge-missing",
             subject=network.name,
             problem=f"the bridge {bridge} of the network is gone",
             remedy="is made again; containers that were on it must be restarted",
-            mend=mend,
+            mend=partial(room.kernel, room.fabric.driver(network).up, room.fabric.host, network),
         )
 
     def _stray(self, name: str) -> Finding:
-        async def mend() -> None:
-            await self._room.kernel(remove_links, self._room.fabric.host, [name])
-
+        room = self._room
         return Finding(
             kind="link-orphan",
             subject=name,
             problem="a link on a bridge of ours that no container has",
             remedy="is removed",
-            mend=mend,
+            mend=partial(room.kernel, remove_links, room.fabric.host, [name]),
         )
 
     def _gone(self, container_id: str) -> Finding:
-        async def mend() -> None:
-            await self._context.networks.leave(container_id)
-
         return Finding(
             kind="endpoint-orphan",
             subject=container_id,
             problem="has addresses on networks, and no such container runs",
             remedy="leaves its networks",
-            mend=mend,
+            mend=partial(self._context.networks.leave, container_id),
         )
 
     def _stored(self, endpoint: EndpointRecord) -> Finding:
-        async def mend() -> None:
-            await self._room.store.change_endpoints(delete=[endpoint.id])
-
         return Finding(
             kind="endpoint-unknown",
             subject=endpoint.id,
             problem=f"is stored for container {short(endpoint.container_id)}, which does not have it",
             remedy="is forgotten",
-            mend=mend,
+            mend=partial(self._room.store.change_endpoints, delete=[endpoint.id]),
         )
 
     def _namespace(self, path: Path) -> Finding:
-        async def mend() -> None:
-            await self._room.spaces.drop(path)
-
         return Finding(
             kind="netns-orphan",
             subject=path.name,
             problem="a network namespace that no container has",
             remedy="is dropped",
-            mend=mend,
+            mend=partial(self._room.spaces.drop, path),
         )
 
     def _firewall(self) -> Finding:
-        async def mend() -> None:
-            await self._room.rewrite_firewall()
-
         return Finding(
             kind="firewall-altered",
             subject=f"inet {self._room.config.table}",
             problem="the firewall's table is not as the daemon wrote it",
             remedy="is written again",
-            mend=mend,
+            mend=self._room.rewrite_firewall,
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from wherry.engine.images.catalog import names_by_image
 from wherry.lib.ids import short
-from wherry.oci.reference import parse_reference
 from wherry.state.image import ImageDocument, ImageRecords, Layer
 
 
@@ -11,9 +11,7 @@ class Owners:
     """The images as they are now, looked at from below."""
 
     def __init__(self, images: ImageRecords) -> None:
-        self._names: dict[str, str] = {}
-        for name, image_id in images.all_names():
-            self._names.setdefault(image_id, parse_reference(name).familiar)
+        self._names = names_by_image(images)
         self.documents = images.all()
         self._blobs: dict[str, str] = {}
         self.layers: dict[str, Layer] = {}
@@ -42,4 +40,5 @@ class Owners:
         return f"image {self._called(image_id)}" if image_id else "no image"
 
     def _called(self, image_id: str) -> str:
-        return self._names.get(image_id) or short(image_id)
+        names = self._names.get(image_id)
+        return names[0].familiar if names else short(image_id)

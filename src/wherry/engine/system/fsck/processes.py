@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from wherry.engine.containers.context import Context
@@ -33,7 +34,7 @@ class Processes:
         groups = await asyncio.to_thread(context.cgroups.children, context.settings.cgroup_parent)
         settled = list(_settled(context))
         # One whose lock is held comes or goes; what it has is its own.
-        owned = {entry.id for entry in context.registry if entry.record.state.alive or entry.lock.locked()}
+        owned = {entry.id for entry in context.registry if entry.busy}
         found = [self._bundle(bundle) for bundle in bundles if bundle.name not in owned]
         found += [self._group(path) for path in groups if os.path.basename(path) not in owned]
         present = {os.path.basename(path) for path in groups}
@@ -49,15 +50,12 @@ class Processes:
         return bool(parent) and os.path.dirname(cgroup(self._context, entry.record)) == parent
 
     def _bundle(self, bundle: Path) -> Finding:
-        async def mend() -> None:
-            await end_stranger(self._context, bundle)
-
         return Finding(
             kind="bundle-orphan",
             subject=bundle.name,
             problem="a runtime directory, and no such container runs",
             remedy="its process, if there is one, is ended, and it is deleted",
-            mend=mend,
+            mend=partial(end_stranger, self._context, bundle),
         )
 
     def _group(self, path: str) -> Finding:
@@ -86,7 +84,7 @@ class Mounts:
 
     async def look(self) -> list[Finding]:
         settings = self._context.settings
-        owned = {entry.id for entry in self._context.registry if entry.record.state.alive or entry.lock.locked()}
+        owned = {entry.id for entry in self._context.registry if entry.busy}
         # A driver may mount the root of a container in its snapshot.
         roots = {str(row.number) for row in self._context.snapshots.rows() if row.key in owned}
         found = []
@@ -99,15 +97,12 @@ class Mounts:
 
 
 def _mount(point: str) -> Finding:
-    async def mend() -> None:
-        await asyncio.to_thread(unmount, point, MNT_DETACH | UMOUNT_NOFOLLOW)
-
     return Finding(
         kind="mount-orphan",
         subject=point,
         problem="is mounted, and no container that runs needs it",
         remedy="is unmounted",
-        mend=mend,
+        mend=partial(asyncio.to_thread, unmount, point, MNT_DETACH | UMOUNT_NOFOLLOW),
     )
 
 

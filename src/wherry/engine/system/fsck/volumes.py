@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from wherry.engine.system.fsck.finding import Finding
 from wherry.engine.volumes import Volumes
 
@@ -22,37 +24,28 @@ class VolumeFiles:
         return found + [self._hidden(name) for name in sorted(hidden)]
 
     def _lost(self, name: str) -> Finding:
-        async def mend() -> None:
-            await self._volumes.remake(name)
-
         return Finding(
             kind="volume-missing",
             subject=name,
             problem="the volume has no directory: its data is lost",
             remedy="gets an empty one",
-            mend=mend,
+            mend=partial(self._volumes.remake, name),
         )
 
     def _unknown(self, name: str) -> Finding:
-        async def mend() -> None:
-            await self._volumes.adopt(name)
-
         return Finding(
             kind="volume-unrecorded",
             subject=name,
             problem="a volume's directory that no record knows",
             remedy="is recorded as a volume again, or deleted if nothing is in it",
-            mend=mend,
+            mend=partial(self._volumes.adopt, name),
         )
 
     def _hidden(self, name: str) -> Finding:
-        async def mend() -> None:
-            await self._volumes.purge_removed(name)
-
         return Finding(
             kind="volume-removed",
             subject=name,
             problem="the data of a removed volume is still there",
             remedy="is deleted",
-            mend=mend,
+            mend=partial(self._volumes.purge_removed, name),
         )
